@@ -1,0 +1,1 @@
+"""The composition function: an AgentExecutor claim in, Kubernetes objects out."""

@@ -9,7 +9,11 @@ UV          := build/uv/bin/uv
 LOCK        := $(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
                --no-emit-index-url --no-emit-find-links pyproject.toml
 
-.PHONY: setup lock clean
+.DEFAULT_GOAL := help
+.PHONY: help setup lock demo test test-quick test-slow check format generate render packages bench-function bench-service clean
+
+help: ## what there is to make
+	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 setup: $(STAMP) ## a .venv with both commands in .venv/bin
 
@@ -32,3 +36,47 @@ lock: $(UV) ## requirements/*.txt from pyproject.toml, with hashes and without a
 $(UV):
 	@$(PYTHON) -m venv build/uv
 	@build/uv/bin/pip install --quiet --disable-pip-version-check uv
+
+demo: setup ## render the example claim, then run one real job on real servers
+	@$(BIN)/function-agent-executor render examples/claim.yaml
+	@$(BIN)/python examples/demo.py
+
+test: setup ## the whole test suite, slow parts too; the last lines say what was skipped and why
+	@$(BIN)/python -m pytest -n auto --dist loadgroup tests
+
+test-quick: setup ## the part of the suite that takes under two minutes
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" tests
+
+test-slow: setup ## the rest
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m slow tests
+
+check: setup ## format, lint, strict types, import directions, generated files, package metadata
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+	@$(BIN)/python -m tools.generate --check
+	@rm -rf build/dist && $(BIN)/python -m build --no-isolation --outdir build/dist . >build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
+	@$(BIN)/twine check --strict build/dist/*
+
+format: setup ## put the code into the format that `check` wants
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+generate: setup ## everything that is generated: XRDs, input CRD, API reference, manifest types
+	@$(BIN)/python -m tools.generate
+
+render: setup ## the goldens in examples/rendered
+	@$(BIN)/python -m tools.render_examples
+
+packages: setup ## the Function package and both Configuration packages, into build/
+	@$(BIN)/python -m tools.packages
+
+bench-function: setup ## the function beside a prebuilt answer on the same SDK
+	@$(BIN)/python -m benchmarks.bench_function
+
+bench-service: setup ## the service beside bare LangGraph
+	@$(BIN)/python -m benchmarks.bench_service
+
+clean: ## everything that was built or installed here
+	@rm -rf $(VENV) build

@@ -1,0 +1,1 @@
+"""From a definition to a graph, and from one job to its one outcome."""

@@ -1,0 +1,1 @@
+"""What the service is told: events and agent definitions, checked once at the door."""

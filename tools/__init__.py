@@ -1,0 +1,1 @@
+"""Generators of committed files: development only, in no package."""

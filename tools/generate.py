@@ -7,36 +7,51 @@ GENERATORS.
 import argparse
 import importlib
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from tools.gomodules import UnavailableError
+
 ROOT = Path(__file__).parents[1]
-GENERATORS = ("tools.generate_schemas",)
+GENERATORS = ("generate_schemas", "generate_custom_schemas")
 
 
-def wanted() -> dict[Path, str]:
-    """Path, from the repository's root, to what the file should hold."""
-    return {path: text for name in GENERATORS for path, text in importlib.import_module(name).files().items()}
+def files(generator: str) -> dict[Path, str]:
+    """What one generator makes: path to text; raises UnavailableError where its source cannot be had."""
+    found: dict[Path, str] = importlib.import_module(f"tools.{generator}").files()
+    return found
 
 
-def stale(files: dict[Path, str]) -> list[Path]:
+def stale(wanted: Mapping[Path, str]) -> list[Path]:
     """The files that are missing or hold something else."""
-    return [p for p, text in files.items() if not (ROOT / p).is_file() or (ROOT / p).read_text("utf-8") != text]
+    return [p for p, text in wanted.items() if not (ROOT / p).is_file() or (ROOT / p).read_text("utf-8") != text]
+
+
+def write(path: Path, text: str) -> None:
+    """Put one file in its place."""
+    (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+    (ROOT / path).write_text(text, "utf-8")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Exit 1 if a file is stale, or could not be written; a check that cannot be made is said, and is no failure."""
+    parser = argparse.ArgumentParser(prog="python -m tools.generate", description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a file is stale, and name it")
     check = parser.parse_args().check
-    files = wanted()
-    old = stale(files)
-    for path in old:
-        if not check:
-            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
-            (ROOT / path).write_text(files[path], "utf-8")
-        print(f"{'stale' if check else 'wrote'} {path}")
-    if check and old:
-        print("run `make generate`", file=sys.stderr)
-    return int(check and bool(old))
+    failed = False
+    for generator in GENERATORS:
+        try:
+            wanted = files(generator)
+        except UnavailableError as missing:
+            print(f"{generator}: not {'checked' if check else 'written'}: {missing}", file=sys.stderr)
+            failed |= not check
+            continue
+        for path in stale(wanted):
+            if not check:
+                write(path, wanted[path])
+            failed |= check
+            print(f"{'stale, run `make generate`:' if check else 'wrote'} {path}")
+    return int(failed)
 
 
 if __name__ == "__main__":

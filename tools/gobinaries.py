@@ -1,7 +1,7 @@
 """Programs built from pinned Go modules, cached outside the repository.
 
-A binary's path holds the hash of the manifest beside it, so one built from other versions is never taken for it, and two
-test processes that want the same one build it once.
+A binary's path holds the hash of the manifest that pins it, so one built from other versions is never taken for it, and
+two test processes that want the same one build it once.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ def build(manifest: str, package: str) -> Path:
     binary = cache() / hashlib.sha256(pins).hexdigest()[:16] / package.replace("/", "_")
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
-        with locked(binary.with_suffix(".lock")):
+        with locked(binary.with_name(f"{binary.name}.lock")):
             if not binary.exists():
                 compile_into(binary, package, source)
     return binary
@@ -56,7 +56,7 @@ def locked(path: Path) -> Iterator[None]:
 
 def compile_into(binary: Path, package: str, source: Path) -> None:
     """Build under another name first: a build that is stopped half-way leaves no binary."""
-    unfinished = binary.with_suffix(".new")
+    unfinished = binary.with_name(f"{binary.name}.new")
     command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(unfinished), package]
     done = subprocess.run(
         command, cwd=source, env=os.environ | {"CGO_ENABLED": "0"}, capture_output=True, text=True,

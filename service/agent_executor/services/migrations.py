@@ -1,0 +1,175 @@
+"""Database migrations: files `NNN_what.up.sql` and `.down.sql`, applied in order, each exactly once.
+
+One run is one transaction under an advisory lock, so ten pods that start together on an empty database end with one
+schema, and a failing file leaves nothing behind. What was applied is recorded with its hash: a file is never edited
+afterwards, the next change is the next file. Imports nothing heavy: an init container runs it.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+FILE_NAME = re.compile(r"(\d{3})_([a-z0-9_]+)\.up\.sql")
+PACKAGED = Path(__file__).parents[1] / "migrations"  # in a wheel
+SOURCE = Path(__file__).parents[3] / "migrations"  # in a checkout
+
+
+def _silent(_line: str) -> None:
+    pass
+
+
+class MigrationError(Exception):
+    """The database cannot be brought to the wanted schema; the message names the file."""
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One numbered step."""
+
+    version: int
+    name: str  # file name without `.up.sql`
+    up: str
+    down: str
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the step up, which is what a database remembers."""
+        return hashlib.sha256(self.up.encode()).hexdigest()
+
+
+def load(directory: Path | None = None) -> list[Migration]:
+    """The migrations of a directory, in order; the shipped ones by default.
+
+    Raises:
+        MigrationError: a gap or a double in the numbers, a file without its `.down.sql`, or no files at all.
+    """
+    directory = directory or (PACKAGED if PACKAGED.is_dir() else SOURCE)
+    migrations = []
+    for path in sorted(directory.glob("*.up.sql")):
+        if not (match := FILE_NAME.fullmatch(path.name)):
+            raise MigrationError(f"{path.name}: not a migration's name, NNN_what_it_does.up.sql would be")
+        down = path.with_name(path.name.replace(".up.", ".down."))
+        if not down.is_file():
+            raise MigrationError(f"{path.name}: has no {down.name}")
+        name = path.name.removesuffix(".up.sql")
+        migrations.append(Migration(int(match[1]), name, path.read_text(), down.read_text()))
+    for number, migration in enumerate(migrations, start=1):
+        if migration.version != number:
+            raise MigrationError(f"{migration.name}.up.sql: numbered {migration.version:03}, {number:03} comes next")
+    if not migrations:
+        raise MigrationError(f"{directory}: no migrations there")
+    return migrations
+
+
+def apply(dsn: str, *, schema: str, directory: Path | None = None, say: Callable[[str], None] = _silent) -> list[str]:
+    """Bring the schema up to date; returns the names of what was applied now.
+
+    Raises:
+        MigrationError: a file fails or was changed after it was applied; nothing has been done.
+        psycopg.OperationalError: the database cannot be reached.
+    """
+    migrations = load(directory)
+    with psycopg.connect(dsn) as connection:
+        _enter(connection, schema)
+        applied = _applied(connection)
+        _check(migrations, applied)
+        pending = [migration for migration in migrations if migration.version not in applied]
+        for migration in pending:
+            say(f"applying {migration.name}.up.sql")
+            _execute(connection, f"{migration.name}.up.sql", migration.up)
+            connection.execute(
+                "INSERT INTO schema_migrations (version, name, sha256) VALUES (%s, %s, %s)",
+                (migration.version, migration.name, migration.sha256),
+            )
+    say(f"schema {schema}: {len(pending)} applied, {len(migrations)} in all")
+    return [migration.name for migration in pending]
+
+
+def revert(
+    dsn: str, *, schema: str, to: int = 0, directory: Path | None = None, say: Callable[[str], None] = _silent
+) -> list[str]:
+    """Take migrations above version `to` back, newest first; returns their names. Their data is gone."""
+    migrations = load(directory)
+    with psycopg.connect(dsn) as connection:
+        _enter(connection, schema)
+        applied = _applied(connection)
+        _check(migrations, applied)
+        undone = [step for step in reversed(migrations) if to < step.version and step.version in applied]
+        for migration in undone:
+            say(f"reverting {migration.name}.down.sql")
+            _execute(connection, f"{migration.name}.down.sql", migration.down)
+            connection.execute("DELETE FROM schema_migrations WHERE version = %s", (migration.version,))
+    return [migration.name for migration in undone]
+
+
+def drift(dsn: str, *, schema: str, directory: Path | None = None) -> list[str]:
+    """How the database differs from the migrations, one line each; empty when it does not. Changes nothing."""
+    migrations = load(directory)
+    with psycopg.connect(dsn) as connection:
+        connection.read_only = True
+        _search(connection, schema)
+        known = connection.execute("SELECT to_regclass(%s)", (f"{_quoted(schema)}.schema_migrations",)).fetchone()
+        applied = _applied(connection) if known and known[0] else {}
+    lines = [
+        f"{migration.name}.up.sql: not applied, run `agent-executor migrate`"
+        for migration in migrations
+        if migration.version not in applied
+    ]
+    try:
+        _check(migrations, applied)
+    except MigrationError as error:
+        lines.append(str(error))
+    return lines
+
+
+def _enter(connection: psycopg.Connection, schema: str) -> None:
+    """Be alone with the schema, and in it, until the transaction ends."""
+    key = f"agent-executor migrations {schema}"
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
+    # Asked first: IF NOT EXISTS wants the right to create schemas even where there is nothing to create.
+    if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone():
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    _search(connection, schema)
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations (version INTEGER PRIMARY KEY, name TEXT NOT NULL, "
+        "sha256 TEXT NOT NULL, applied_at TIMESTAMPTZ NOT NULL DEFAULT now())"
+    )
+
+
+def _search(connection: psycopg.Connection, schema: str) -> None:
+    connection.execute("SELECT set_config('search_path', %s, true)", (_quoted(schema),))
+
+
+def _quoted(schema: str) -> str:
+    return sql.Identifier(schema).as_string()
+
+
+def _applied(connection: psycopg.Connection) -> dict[int, tuple[str, str]]:
+    rows = connection.execute("SELECT version, name, sha256 FROM schema_migrations").fetchall()
+    return {version: (name, sha256) for version, name, sha256 in rows}
+
+
+def _check(migrations: Sequence[Migration], applied: dict[int, tuple[str, str]]) -> None:
+    """Refuse files that changed after they were applied. Newer versions than ours are fine: a rollout goes back."""
+    for migration in migrations:
+        recorded = applied.get(migration.version)
+        if recorded and recorded[1] != migration.sha256:
+            raise MigrationError(
+                f"{migration.name}.up.sql: differs from what this database applied as {recorded[0]}; "
+                "restore the file, and put the change into a new migration"
+            )
+
+
+def _execute(connection: psycopg.Connection, name: str, statements: str) -> None:
+    try:
+        # Without parameters psycopg sends the file as it is, several statements at once.
+        connection.execute(statements.encode())
+    except psycopg.Error as error:
+        position = error.diag.statement_position
+        line = f", line {statements[: int(position)].count(chr(10)) + 1}" if position else ""
+        raise MigrationError(f"{name}{line}: {error.diag.message_primary or error}") from error

@@ -1,0 +1,59 @@
+"""What every test run ends with: what was skipped, and why.
+
+The last lines of a run are `skipped: N` and one line for each reason, or `skipped: none`, also with pytest-xdist. Where
+Go is on the machine nothing may be skipped: then a skip fails the run, unless its reason starts with one of ALLOWED.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+ALLOWED = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")  # tests of the real providers: nobody but the user has the keys
+
+
+def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    """Why a test, or a whole module, was skipped."""
+    text = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+    return " ".join(text.removeprefix("Skipped: ").split())
+
+
+def skips(reporter: pytest.TerminalReporter) -> Counter[str]:
+    """Each reason, and how many tests it kept from running."""
+    return Counter(reason(report) for report in reporter.stats.get("skipped", ()))
+
+
+def refused(reasons: Counter[str]) -> bool:
+    """Whether a skip is one that this machine has no excuse for."""
+    strict = os.environ.get("REQUIRE", "1" if shutil.which("go") else "0") == "1"
+    return strict and not all(text.startswith(ALLOWED) for text in reasons)
+
+
+def summary(reasons: Counter[str]) -> Iterator[str]:
+    """The last lines of a run."""
+    if not reasons:
+        yield "skipped: none"
+        return
+    yield f"skipped: {reasons.total()}"
+    yield from (f"  {count} x {text}" for text, count in sorted(reasons.items()))
+    if refused(reasons):
+        yield "Go is on this machine (or REQUIRE=1 is set), so nothing may be skipped: the run has failed"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Turn a skip without excuse into a failure of the run."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and session.exitstatus == pytest.ExitCode.OK and refused(skips(reporter)):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Say it after everything else, pytest's own last line included."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not config.option.collectonly:
+        for line in summary(skips(reporter)):
+            reporter.write_line(line)

@@ -1,0 +1,50 @@
+"""The last lines of a run say what was skipped, and a skip without excuse fails it."""
+
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ("pytester",)
+
+MODULE = """
+import pytest
+
+def test_that_runs(): pass
+
+@pytest.mark.parametrize("n", range(3))
+def test_without_its_server(n): pytest.skip("no  server\\nhere")
+
+@pytest.mark.skip(reason="OPENAI_API_KEY is not set")
+def test_of_a_real_provider(): pass
+"""
+
+FAILED = "Go is on this machine (or REQUIRE=1 is set), so nothing may be skipped: the run has failed"
+CASES = {
+    "a skip is listed": ("not provider", "0", 0, ["skipped: 3", "  3 x no server here"]),
+    "a skip without excuse fails the run": ("not provider", "1", 1, ["skipped: 3", "  3 x no server here", FAILED]),
+    "a missing key is an excuse": ("provider", "1", 0, ["skipped: 1", "  1 x OPENAI_API_KEY is not set"]),
+    "a run without skips says so": ("runs", "1", 0, ["skipped: none"]),
+}
+
+
+@pytest.mark.parametrize(("only", "require", "status", "last"), CASES.values(), ids=CASES)
+def test_the_last_lines_of_a_run(pytester, monkeypatch, only, require, status, last):
+    assert run(pytester, monkeypatch, require, "-k", only) == (status, last)
+
+
+def test_the_last_lines_of_a_run_on_several_workers(pytester, monkeypatch):
+    assert run(pytester, monkeypatch, "1", "-k", "not provider", "-n", "2") == (
+        1,
+        ["skipped: 3", "  3 x no server here", FAILED],
+    )
+
+
+def run(pytester, monkeypatch, require: str, *options: str) -> tuple[int, list[str]]:
+    """The exit status and the last lines of a run of MODULE."""
+    monkeypatch.setenv("REQUIRE", require)
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them all takes longer than the test
+    pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
+    pytester.makepyfile(MODULE)
+    done = pytester.runpytest_subprocess("-p", "xdist", *options)
+    first = next(n for n, line in enumerate(done.outlines) if line.startswith("skipped: "))
+    return done.ret, done.outlines[first:]

@@ -31,7 +31,7 @@ def build(manifest: str, package: str) -> Path:
     if not shutil.which("go"):
         raise UnavailableError(f"{package}: Go is not on this machine")
     source = MANIFESTS / manifest
-    pins = b"".join((source / name).read_bytes() for name in ("go.mod", "go.sum"))
+    pins = b"".join(path.read_bytes() for path in (source / "go.mod", source / "go.sum", *sorted(source.glob("*.go"))))
     binary = cache() / hashlib.sha256(pins).hexdigest()[:16] / package.replace("/", "_")
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,122 @@
+"""From an agent definition to a compiled graph, built once per definition and kept.
+
+Invariants: the cache is bounded and holds nothing of a job; two jobs of one definition build once; what cannot be built
+is a `PermanentError` with the definition's own path. Importing this module is cheap: `warm` pays for the libraries.
+"""
+
+import asyncio
+import importlib
+import importlib.metadata
+import importlib.util
+import re
+import sys
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from agent_executor.core import providers
+from agent_executor.core.context import ToolDescriber
+from agent_executor.errors import PermanentError, shown
+from agent_executor.models import definition as definitions
+from agent_executor.models.definition import Definition, ToolDefinition
+from agent_executor.settings import Settings
+
+if TYPE_CHECKING:
+    from langchain_core.tools import BaseTool
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from langgraph.graph.state import CompiledStateGraph
+
+KEPT = 128
+"""Compiled graphs that stay in memory (0.5 to 2 MB each)."""
+
+
+async def warm() -> None:
+    """Import the agent libraries, in a thread: after readiness can be answered, before the first job."""
+    await asyncio.to_thread(importlib.import_module, "agent_executor.core.graph")
+
+
+class Builder:
+    """Builds graphs and keeps the last ones used."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        saver: "BaseCheckpointSaver[Any] | None",
+        describer: ToolDescriber,
+        built_in: Mapping[str, Sequence["BaseTool"]] | None = None,
+        *,
+        kept: int = KEPT,
+    ) -> None:
+        self._settings = settings
+        self._saver = saver
+        self._describer = describer
+        self._built_in = dict(built_in or {})
+        self._kept = kept
+        self._graphs: OrderedDict[str, asyncio.Task[CompiledStateGraph[Any, Any, Any, Any]]] = OrderedDict()
+
+    async def build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
+        """The graph of a definition as it came; raises `PermanentError("invalid_definition")` with the paths."""
+        key = definitions.digest(raw)
+        task = self._graphs.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception())):
+            task = self._graphs[key] = asyncio.create_task(self._build(raw))
+        self._graphs.move_to_end(key)
+        while len(self._graphs) > self._kept:
+            self._graphs.popitem(last=False)
+        # One job's end must not end the build that another waits for.
+        return await asyncio.shield(task)
+
+    async def _build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
+        definition = definitions.parse(raw)
+        for i, node in enumerate(definition.nodes):
+            if node.config.model:
+                providers.check(node.config.model, self._settings, f"{definitions.config_path(raw, i)}.model")
+        for i, tool in enumerate(definition.tool_definitions):
+            _check_dependencies(tool, f"tool_definitions[{i}].runtime.dependencies")
+        await warm()
+        tools = dict(self._built_in)
+        for i, tool in enumerate(definition.tool_definitions):
+            tools[tool.name] = await self._tools(tool, f"tool_definitions[{i}]")
+        return await asyncio.to_thread(self._compile, definition, tools)
+
+    async def _tools(self, tool: ToolDefinition, path: str) -> "Sequence[BaseTool]":
+        from agent_executor.core.tools import scripted  # noqa: PLC0415  # imports LangChain
+
+        if tool.runtime is None:
+            raise PermanentError("invalid_definition", f"{path}.mcp: MCP servers are not offered here")
+        try:
+            spec = await self._describer.describe(tool.runtime.script)
+        except PermanentError as error:
+            raise PermanentError("invalid_definition", f"{path}.runtime.script: {error.message}") from error
+        return [scripted(tool.name, tool.runtime.script, spec, tool.description)]
+
+    def _compile(
+        self, definition: Definition, tools: "Mapping[str, Sequence[BaseTool]]"
+    ) -> "CompiledStateGraph[Any, Any, Any, Any]":
+        from agent_executor.core import graph  # noqa: PLC0415  # imports deepagents
+
+        return graph.compile_graph(definition, self._settings, self._saver, tools)
+
+
+def _check_dependencies(tool: ToolDefinition, path: str) -> None:
+    """Nothing is installed at run time: what a script needs is in the image, or the definition cannot run."""
+    for i, wanted in enumerate(tool.runtime.dependencies if tool.runtime else ()):
+        name = re.split(r"[\s\[<>=!~;@]", wanted.strip(), maxsplit=1)[0]
+        if not _installed(name):
+            raise PermanentError(
+                "invalid_definition",
+                f"{path}[{i}]: {shown(wanted)} is not installed here, and packages are not installed at run time",
+            )
+
+
+def _installed(name: str) -> bool:
+    module = name.partition(".")[0].replace("-", "_")
+    if not module.isidentifier():
+        return False
+    if module in sys.stdlib_module_names or importlib.util.find_spec(module):
+        return True
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True

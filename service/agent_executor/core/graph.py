@@ -1,0 +1,116 @@
+"""A definition as a compiled deepagents graph.
+
+The orchestrator is the deep agent, the specialists its sub-agents behind the `task` tool. Imports LangChain and
+deepagents (over a second of CPU), so it is imported late: `builder.warm`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, NotRequired, TypedDict, get_type_hints
+
+import langsmith
+from deepagents import SubAgent, create_deep_agent
+from deepagents.graph import DeepAgentState
+from langchain.agents.middleware import AgentMiddleware, TodoListMiddleware
+from langchain_core.messages import BaseMessage
+from langchain_core.tools import BaseTool
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph.message import add_messages
+from langgraph.graph.state import CompiledStateGraph
+
+from agent_executor.core import providers
+from agent_executor.core.context import JobContext
+from agent_executor.core.middleware import Governor
+from agent_executor.models.definition import STANDARD_FIELDS, Definition, Model, Node, StateField
+from agent_executor.settings import Settings
+
+TYPES: Mapping[str, Any] = {
+    "list": list, "dict": dict, "str": str, "int": int, "float": float, "bool": bool, "any": Any,
+}  # fmt: skip
+
+langsmith.configure(enabled=False)  # whatever the environment says: prompts go to the model and to nobody else
+
+
+def compile_graph(
+    definition: Definition,
+    settings: Settings,
+    saver: BaseCheckpointSaver[Any] | None,
+    tools: Mapping[str, Sequence[BaseTool]],
+) -> CompiledStateGraph[Any, JobContext, Any, Any]:
+    """The graph of `definition`; `tools` holds what each of its tool names stands for."""
+    fields = declared(definition)
+    additive = frozenset(name for name, field in fields.items() if field.reducer)
+    main = definition.orchestrator
+
+    def toolbox(node: Node) -> list[BaseTool]:
+        return [tool for name in dict.fromkeys(node.config.tools) for tool in tools.get(name, ())]
+
+    def client(node: Node) -> Any:  # BaseChatModel, without its import here
+        model = node.config.model or main.config.model
+        assert isinstance(model, Model)  # noqa: S101  # `definition.parse` saw to it
+        return providers.create(model, settings)
+
+    def around() -> list[AgentMiddleware[Any, Any]]:
+        return [TodoListMiddleware(), Governor(additive)]
+
+    specialists: list[SubAgent] = [
+        {
+            "name": node.name,
+            "description": node.config.description or f"The {node.name} specialist.",
+            "system_prompt": node.config.system_prompt or "",
+            "model": client(node),
+            "tools": toolbox(node),
+            "middleware": around(),
+        }
+        for node in definition.specialists
+    ]
+    return create_deep_agent(
+        model=client(main),
+        tools=toolbox(main),
+        system_prompt=main.config.system_prompt,
+        middleware=around(),
+        subagents=specialists,
+        state_schema=schema(fields),
+        context_schema=JobContext,
+        checkpointer=saver,
+        name=main.name,
+    )
+
+
+def declared(definition: Definition) -> dict[str, StateField]:
+    """The state fields that the definition adds."""
+    return {
+        name: field
+        for node in definition.nodes
+        for name, field in node.config.state_schema.items()
+        if name not in STANDARD_FIELDS
+    }
+
+
+def schema(fields: Mapping[str, StateField]) -> type[Any]:
+    """A typed state with `fields`; every field has a reducer, as sub-agents may write it in the same step."""
+    own = {name: NotRequired[Annotated[TYPES[field.type], _reducer(field)]] for name, field in fields.items()}
+    base = get_type_hints(DeepAgentState, include_extras=True)
+    return TypedDict("JobState", {**base, **own}) if own else DeepAgentState  # type: ignore[operator,misc]  # made at run time
+
+
+def _reducer(field: StateField) -> Callable[[Any, Any], Any]:
+    return append if field.reducer == "add_messages" else last
+
+
+def last(_: object, right: Any) -> Any:
+    """Reducer: the last value stands."""
+    return right
+
+
+def append(left: Any, right: Any) -> list[Any]:
+    """Reducer of `add_messages` fields: messages as LangGraph adds them, anything else at the end of the list."""
+    old, new = _listed(left), _listed(right)
+    if new and all(isinstance(item, BaseMessage) for item in old + new):
+        return list(add_messages(old, new))  # type: ignore[arg-type]  # checked above
+    return old + new
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

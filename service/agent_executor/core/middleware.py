@@ -1,0 +1,113 @@
+"""What stands around every model and tool call of every agent: limits, whole answers, exact updates from sub-agents.
+
+Invariants: no model call starts over a limit, and no tool call runs that would be over one; an answer without its stop
+reason never becomes a message; a sub-agent hands back only what it changed. Imports LangChain, so it is imported late.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, replace
+from typing import Annotated, Any, NotRequired, cast
+
+from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
+from langchain_core.messages import AIMessage, ToolMessage
+from langgraph.prebuilt.tool_node import ToolCallRequest
+from langgraph.types import Command
+
+from agent_executor.core import limits
+from agent_executor.core.context import JobContext
+from agent_executor.core.limits import Usage
+from agent_executor.errors import TemporaryError
+from agent_executor.services.json import clean
+
+STOP_REASONS = ("finish_reason", "stop_reason", "done_reason")  # OpenAI, Anthropic, Ollama
+NONSENSE = (ValueError, TypeError, KeyError, IndexError, AttributeError)
+"""What the clients raise on malformed chunks, HTML and empty answers (seen): nothing says that the server was wrong."""
+
+
+class GovernedState(AgentState[Any]):
+    """The counts travel with the state, into sub-agents and through a resume."""
+
+    job_usage: NotRequired[Annotated[dict[str, int], limits.merge]]
+
+
+class Governor(AgentMiddleware[GovernedState, JobContext]):
+    """Stands around one agent; holds nothing of any job. `additive` names the state fields whose reducer appends."""
+
+    state_schema = GovernedState
+
+    def __init__(self, additive: frozenset[str] = frozenset()) -> None:
+        super().__init__()
+        self._additive = additive
+
+    async def awrap_model_call(
+        self,
+        request: ModelRequest[JobContext],
+        handler: Callable[[ModelRequest[JobContext]], Awaitable[ModelResponse[Any]]],
+    ) -> ExtendedModelResponse[Any]:
+        """One model call: allowed, whole, cleaned and counted."""
+        job = request.runtime.context
+        job.usage.restore(cast("Mapping[str, int] | None", request.state.get(limits.CHANNEL)))
+        job.usage.add(Usage(model_calls=1))
+        job.usage.check(job.limits)
+        try:
+            response = await handler(request)
+        except NONSENSE as error:
+            raise TemporaryError("model_error", f"the model's answer made no sense: {type(error).__name__}") from error
+        spent = Usage()
+        for answer in response.result:
+            if isinstance(answer, AIMessage):
+                _check_whole(answer)
+                _clean(answer)
+                spent.tool_calls += len(answer.tool_calls)
+                spent.tokens += (answer.usage_metadata or {}).get("total_tokens", 0)
+        job.usage.add(spent)
+        job.usage.check(job.limits)
+        update = asdict(spent) | {"model_calls": 1}
+        return ExtendedModelResponse(response, Command(update={limits.CHANNEL: update}))
+
+    async def awrap_tool_call(
+        self,
+        request: ToolCallRequest,
+        handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
+    ) -> ToolMessage | Command[Any]:
+        """One tool call; what the `task` tool hands back is cut down to what the sub-agent changed."""
+        answer = await handler(request)
+        if request.tool_call["name"] == "task" and isinstance(answer, Command) and isinstance(answer.update, dict):
+            return replace(answer, update=changes(request.state, answer.update, self._additive))
+        return answer
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], additive: frozenset[str]) -> dict[str, Any]:
+    """A sub-agent's last state as an update of the state it was given.
+
+    deepagents hands back whole fields: counts and appended lists would count twice, and the unchanged copies of files
+    in one of two parallel sub-agents would undo what the other wrote.
+    """
+    update = dict(after)
+    if used := update.get(limits.CHANNEL):
+        given = before.get(limits.CHANNEL) or {}
+        update[limits.CHANNEL] = {name: count - given.get(name, 0) for name, count in used.items()}
+    if (files := update.get("files")) is not None:
+        given = before.get("files") or {}
+        gone = {path: None for path in given if path not in files}
+        update["files"] = gone | {path: file for path, file in files.items() if given.get(path) != file}
+    for name in additive & update.keys():
+        given = before.get(name) or []
+        if update[name][: len(given)] == given:
+            update[name] = update[name][len(given) :]
+    return update
+
+
+def _check_whole(answer: AIMessage) -> None:
+    # A stream cut in the middle raises nothing in the OpenAI and Anthropic clients (seen).
+    if not any(answer.response_metadata.get(reason) for reason in STOP_REASONS):
+        raise TemporaryError("model_error", "the model's answer was cut off: it has no stop reason")
+
+
+def _clean(answer: AIMessage) -> None:
+    """NUL, lone surrogates, NaN and huge integers come out of models, and the next request could not be sent."""
+    answer.content = clean(answer.content)
+    for call in answer.tool_calls:
+        call["name"], call["args"] = clean(call["name"]), clean(call["args"])
+    for refused in answer.invalid_tool_calls:
+        refused["args"], refused["error"] = clean(refused["args"]), clean(refused["error"])

@@ -1,0 +1,146 @@
+"""The graph's state in its three forms: the client's JSON, the graph's own values, what a tool script sees.
+
+Invariant: to clients and scripts a file's `content` is a list of lines, in the graph it is one string, and every
+crossing converts. Whatever leaves is plain JSON: never a repr, never a value that JSON or UTF-8 cannot hold.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from agent_executor.core import limits
+from agent_executor.errors import PermanentError, shown
+from agent_executor.services.json import clean
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
+
+ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
+SHOWN_APART = frozenset({"messages", "files", "todos", limits.CHANNEL, "jump_to", "structured_response"})
+
+
+def accept(payload: Mapping[str, Any]) -> dict[str, Any]:
+    """A graph's input from a job's `input_payload`; raises `PermanentError("invalid_input")` with the path."""
+    from langchain_core.messages import convert_to_messages  # noqa: PLC0415  # slow, and only for a job
+
+    given = payload.get("messages")
+    if isinstance(given, Mapping | str):
+        given = [given]
+    if not isinstance(given, Sequence) or not given:
+        raise _refusal("messages", "is missing, and would be right as a list of {role, content}")
+    messages = []
+    for i, message in enumerate(given):
+        try:
+            messages += convert_to_messages([message])
+        except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
+            raise _refusal(f"messages[{i}]", "is not a message, and would be right as {role, content}") from None
+    files = payload.get("files") or {}
+    if not isinstance(files, Mapping):
+        raise _refusal("files", f"{shown(files)} is not a map from path to file")
+    return {**payload, "messages": messages, "files": stored_files(files, "input_payload.files")}
+
+
+def snapshot(values: Mapping[str, Any], seen: dict[int, tuple[Any, dict[str, Any]]] | None = None) -> dict[str, Any]:
+    """The state as clients see it: `messages`, `files`, `todos` and the definition's own fields.
+
+    `seen` remembers what messages looked like (by identity), so that a long conversation is not rendered at every step.
+    """
+    seen = {} if seen is None else seen
+    others = {k: plain(v) for k, v in values.items() if k not in SHOWN_APART and not k.startswith("_")}
+    return {
+        "messages": [_remembered(message, seen) for message in values.get("messages") or ()],
+        "files": shown_files(values.get("files") or {}),
+        "todos": clean(values.get("todos") or []),
+        **others,
+    }
+
+
+def result(values: Mapping[str, Any]) -> dict[str, Any]:
+    """What `agent.status.completed` carries: the last state, and `output`, the text of the last answer."""
+    messages = values.get("messages") or ()
+    last = next((message.text for message in reversed(messages) if message.type == "ai" and message.text), "")
+    return {"output": clean(last), **snapshot(values)}
+
+
+def for_script(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The state as tool scripts get it, as JSON; messages are LangChain's `{type, data}`, files hold lines."""
+    from langchain_core.messages import messages_to_dict  # noqa: PLC0415
+
+    others = {k: plain(v) for k, v in values.items() if k not in ("messages", "files", limits.CHANNEL)}
+    messages = clean(messages_to_dict(list(values.get("messages") or ())))
+    return {**others, "messages": messages, "files": shown_files(values.get("files") or {})}
+
+
+def message(value: "BaseMessage") -> dict[str, Any]:
+    """One message for clients."""
+    shape: dict[str, Any] = {
+        "role": ROLES.get(value.type, value.type),
+        "content": clean(value.content),
+        "id": value.id,
+    }
+    if calls := getattr(value, "tool_calls", None):
+        shape["tool_calls"] = [
+            {"id": call["id"], "name": clean(call["name"]), "args": clean(call["args"])} for call in calls
+        ]
+    if value.type == "tool":
+        shape["tool_call_id"] = getattr(value, "tool_call_id", None)
+        shape["status"] = getattr(value, "status", "success")
+    if value.name:
+        shape["name"] = clean(value.name)
+    return shape
+
+
+def shown_files(files: Mapping[str, Any]) -> dict[str, Any]:
+    """Files as clients and scripts see them: `{content: lines, created_at, modified_at}`."""
+    return {clean(path): _shown_file(file) for path, file in files.items() if file is not None}
+
+
+def stored_files(files: Mapping[str, Any], path: str = "files") -> dict[str, Any]:
+    """Files as the graph keeps them; a bare text or list is a file's content, `null` deletes it."""
+    return {name: None if file is None else _stored_file(file, f"{path}.{name}") for name, file in files.items()}
+
+
+def plain(value: Any) -> Any:
+    """Any value of the state as JSON; messages, also in lists, become what `message` makes of them."""
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if hasattr(value, "content") and hasattr(value, "type"):
+        return message(value)
+    return clean(value)
+
+
+def _remembered(value: "BaseMessage", seen: dict[int, tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
+    # The message itself is kept beside its form, so its identity cannot be taken by another object.
+    if (known := seen.get(id(value))) is None:
+        known = seen[id(value)] = (value, message(value))
+    return known[1]
+
+
+def _shown_file(file: Mapping[str, Any]) -> dict[str, Any]:
+    content = file.get("content", "")
+    shape = {
+        "content": [clean(line) for line in (content.split("\n") if isinstance(content, str) else content)],
+        "created_at": file.get("created_at"),
+        "modified_at": file.get("modified_at"),
+    }
+    return shape if file.get("encoding", "utf-8") == "utf-8" else {**shape, "encoding": file["encoding"]}
+
+
+def _stored_file(file: object, path: str) -> dict[str, Any]:
+    given = file if isinstance(file, Mapping) else {"content": file}
+    content = given.get("content", "")
+    if isinstance(content, Sequence) and not isinstance(content, str) and all(isinstance(x, str) for x in content):
+        content = "\n".join(content)
+    if not isinstance(content, str):
+        raise PermanentError("invalid_input", f"{path[:200]}.content: is not a list of lines")
+    now = datetime.now(UTC).isoformat()
+    return {
+        "content": content,
+        "encoding": given.get("encoding") or "utf-8",
+        "created_at": given.get("created_at") or now,
+        "modified_at": given.get("modified_at") or now,
+    }
+
+
+def _refusal(path: str, complaint: str) -> PermanentError:
+    return PermanentError("invalid_input", f"input_payload.{path}: {complaint}")

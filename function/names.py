@@ -1,0 +1,35 @@
+"""The names and labels that every composed object shares.
+
+Invariant: nothing here varies with the claim's revision (image, size, generation), so an update never restarts a pod
+through a label, and the selector of a Deployment, which is immutable, stays what it was on the first day.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from function.claim import Claim
+    from function.schemas.core import ObjectMeta
+
+
+def selector(claim: Claim) -> dict[str, str]:
+    """What selects a claim's pods: this and nothing more, for ever."""
+    return {"app": claim.name}
+
+
+def labels(claim: Claim) -> dict[str, str]:
+    """The selector, and the labels that https://kubernetes.io/docs/reference/labels-annotations-taints/ recommends."""
+    return {
+        "app": claim.name,
+        "app.kubernetes.io/component": "executor",
+        "app.kubernetes.io/instance": claim.name,
+        "app.kubernetes.io/managed-by": "crossplane",
+        "app.kubernetes.io/name": "agent-executor",
+        "app.kubernetes.io/part-of": "agent-executor",
+    }
+
+
+def metadata(claim: Claim, name: str | None = None) -> ObjectMeta:
+    """Metadata for a composed object in the claim's namespace; `name` where it is not the claim's."""
+    return {"name": name or claim.name, "namespace": claim.namespace, "labels": labels(claim)}

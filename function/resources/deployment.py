@@ -1,0 +1,182 @@
+"""The Deployment: migrations first, then the executor.
+
+Invariants: no `replicas`, because KEDA owns that field; Pod Security *restricted* for every container; the pod has
+longer to end than the executor has to drain; only the keys that this function declares reach the pod from a Secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from function.names import labels, metadata, selector
+from function.resources import external_secrets
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from function.claim import Claim
+    from function.model import Model
+    from function.platform import Platform
+    from function.schemas.core import (
+        Container,
+        EnvVar,
+        PodSecurityContext,
+        PodSpec,
+        PodTemplateSpec,
+        ResourceRequirements,
+        SecurityContext,
+        Toleration,
+        TopologySpreadConstraint,
+        VolumeMount,
+    )
+    from function.schemas.deployment import Deployment
+
+HTTP_PORT = 8080
+DRAIN_SECONDS = 120  # how long jobs in hand may take to reach their next checkpoint after SIGTERM
+GRACE_SECONDS = DRAIN_SECONDS + 30  # and then the time to hand them back, flush results and close connections
+USER_ID = 10001  # any number but 0: an image whose user has only a name could not prove that it is not root
+
+POD_LOCKED_DOWN: PodSecurityContext = {
+    "runAsNonRoot": True,
+    "runAsUser": USER_ID,
+    "runAsGroup": USER_ID,
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+LOCKED_DOWN: SecurityContext = {
+    "runAsNonRoot": True,
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+    "seccompProfile": {"type": "RuntimeDefault"},
+}
+MIGRATION_RESOURCES: ResourceRequirements = {
+    "requests": {"cpu": "50m", "memory": "64Mi"},
+    "limits": {"cpu": "500m", "memory": "256Mi"},
+}
+TMP: VolumeMount = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a volume of the pod's own
+
+
+def render(claim: Claim, _: Platform) -> Deployment:
+    """The executors of a claim."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(claim),
+        "spec": {
+            "selector": {"matchLabels": selector(claim)},
+            # A new executor is ready before an old one goes, also where only one runs.
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
+            "template": _template(claim),
+        },
+    }
+
+
+def _template(claim: Claim) -> PodTemplateSpec:
+    asked = claim.pod_template
+    template: PodTemplateSpec = {"metadata": {"labels": {**asked.labels, **labels(claim)}}, "spec": _pod(claim)}
+    if asked.annotations:
+        template["metadata"]["annotations"] = dict(asked.annotations)
+    return template
+
+
+def _pod(claim: Claim) -> PodSpec:
+    asked = claim.pod_template
+    pod: PodSpec = {
+        "serviceAccountName": claim.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,  # or every Service of the namespace would add variables, some named like ours
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": POD_LOCKED_DOWN,
+        "initContainers": [_migrations(claim)],
+        "containers": [_executor(claim)],
+        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+    }
+    if claim.image_pull_secrets:
+        pod["imagePullSecrets"] = [{"name": name} for name in claim.image_pull_secrets]
+    if asked.node_selector:
+        pod["nodeSelector"] = dict(asked.node_selector)
+    if asked.tolerations:
+        pod["tolerations"] = [cast("Toleration", _as_given(toleration)) for toleration in asked.tolerations]
+    if asked.topology_spread_constraints:
+        # Without a selector of its own a constraint counts no pod at all.
+        own = {"labelSelector": {"matchLabels": selector(claim)}}
+        spread = [own | _as_given(constraint) for constraint in asked.topology_spread_constraints]
+        pod["topologySpreadConstraints"] = cast("list[TopologySpreadConstraint]", spread)
+    if asked.priority_class_name:
+        pod["priorityClassName"] = asked.priority_class_name
+    return pod
+
+
+def _as_given(model: Model) -> dict[str, Any]:
+    """What a tenant wrote, in Kubernetes' own spelling, which these models share."""
+    return model.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+
+
+def _migrations(claim: Claim) -> Container:
+    """Brings the schema up to date, with what it takes to reach PostgreSQL and nothing else."""
+    return {
+        "name": "run-migrations",
+        "image": claim.image,
+        "command": ["scripts/ci/run-migrations.sh"],
+        "env": _postgres(claim),
+        "resources": MIGRATION_RESOURCES,
+        "securityContext": LOCKED_DOWN,
+        "volumeMounts": [TMP],
+    }
+
+
+def _executor(claim: Claim) -> Container:
+    cpu, memory = claim.profile.cpu, claim.profile.memory
+    return {
+        "name": "agent-executor",
+        "image": claim.image,
+        "ports": [{"name": "http", "containerPort": HTTP_PORT}],
+        "env": _environment(claim),
+        "resources": {
+            "requests": {"cpu": cpu.request, "memory": memory.request},
+            "limits": {"cpu": cpu.limit, "memory": memory.limit},
+        },
+        # The agent libraries take seconds of CPU to import: until they are, only the startup probe counts.
+        "startupProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 2, "failureThreshold": 90},
+        "livenessProbe": {"httpGet": {"path": "/health", "port": "http"}, "timeoutSeconds": 5},
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5},
+        "securityContext": LOCKED_DOWN,
+        "volumeMounts": [TMP],
+    }
+
+
+def _environment(claim: Claim) -> list[EnvVar]:
+    """What the executor is configured by; the claim's own variables last, and never one of these names."""
+    own: list[EnvVar] = [
+        {"name": "HTTP_PORT", "value": str(HTTP_PORT)},
+        {"name": "NATS_URL", "value": claim.nats_url},
+        {"name": "NATS_STREAM", "value": claim.stream},
+        {"name": "NATS_CONSUMER", "value": claim.consumer},
+        {"name": "NATS_SUBJECT_PREFIX", "value": claim.subject_prefix},
+        {"name": "NATS_STATUS_STREAM", "value": claim.status_stream},
+        {"name": "NATS_DEAD_LETTER_STREAM", "value": claim.dead_letter_stream},
+        {"name": "MAX_CONCURRENT_JOBS", "value": str(claim.concurrency)},
+        {"name": "DRAIN_SECONDS", "value": str(DRAIN_SECONDS)},
+    ]
+    asked: list[EnvVar] = [{"name": variable.name, "value": variable.value} for variable in claim.env]
+    return [
+        *own,
+        *_postgres(claim),
+        *_from_secret(claim.dragonfly_secret, external_secrets.DRAGONFLY),
+        # A team that uses one provider has one key. Where the Secret is made here it always has both, and must be
+        # waited for: a pod that started without it would not see the keys until the next rollout.
+        *_from_secret(claim.llm_keys_secret, external_secrets.LLM_KEYS, optional=not external_secrets.wanted(claim)),
+        *asked,
+    ]
+
+
+def _postgres(claim: Claim) -> list[EnvVar]:
+    schema: EnvVar = {"name": "POSTGRES_SCHEMA", "value": claim.postgres_schema}
+    return [*_from_secret(claim.postgres_secret, external_secrets.POSTGRES), schema]
+
+
+def _from_secret(secret: str, keys: Iterable[str], *, optional: bool = False) -> list[EnvVar]:
+    """Exactly these keys of a Secret: one more in it cannot slip into the pod, a missing one is named by Kubernetes."""
+    if optional:
+        return [{"name": k, "valueFrom": {"secretKeyRef": {"name": secret, "key": k, "optional": True}}} for k in keys]
+    return [{"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for key in keys]

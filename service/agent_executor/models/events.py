@@ -24,9 +24,13 @@ def allowed(text: str) -> bool:
     return _FORBIDDEN.search(text) is None
 
 
-def _name(text: str) -> str:
+def _present(text: str) -> str:
     if not text.strip():
         raise ValueError("is blank, and would be right as a non-blank string")
+    return text
+
+
+def _name(text: str) -> str:
     if len(text) > MAX_JOB_ID:
         raise ValueError(f"has {len(text)} characters, and would be right with at most {MAX_JOB_ID}")
     if not allowed(text):
@@ -34,7 +38,8 @@ def _name(text: str) -> str:
     return text
 
 
-Name = Annotated[str, Field(strict=True), AfterValidator(_name)]
+Present = Annotated[str, Field(strict=True), AfterValidator(_present)]
+Name = Annotated[Present, AfterValidator(_name)]
 
 
 class JobRef(BaseModel):
@@ -43,7 +48,7 @@ class JobRef(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     job_id: Name
-    trace_id: Name | None = None
+    trace_id: Present | None = None
 
 
 class JobExecutionEvent(BaseModel):
@@ -51,7 +56,7 @@ class JobExecutionEvent(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    trace_id: Name
+    trace_id: Present
     job_id: Name
     agent_definition: dict[str, Any]
     input_payload: dict[str, Any]

@@ -1,0 +1,185 @@
+import base64
+import hashlib
+import json
+
+import pytest
+
+from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent
+from agent_executor.services import cloudevents
+from agent_executor.services.cloudevents import Malformed
+from tests.service import malformed
+
+DATA, ENVELOPE, BINARY, STRUCTURED = malformed.DATA, malformed.ENVELOPE, malformed.BINARY, malformed.STRUCTURED
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def body(value):
+    return json.dumps(value).encode()
+
+
+def test_the_table_of_malformed_events_is_long():
+    assert len(malformed.CASES) >= 90
+
+
+@pytest.mark.parametrize(("payload", "headers", "reason"), malformed.CASES.values(), ids=malformed.CASES)
+def test_a_malformed_event_says_what_is_wrong_and_never_quotes_itself(payload, headers, reason):
+    with pytest.raises(Malformed) as caught:
+        cloudevents.parse(payload, headers)
+    assert caught.value.message.startswith(reason)
+    assert caught.value.type == "invalid_event"
+    assert malformed.CANARY not in str(caught.value)
+    assert len(caught.value.message) < 200
+    assert 0 < len(caught.value.job_id) <= 512
+
+
+GOOD = {
+    "a bare event without headers": (body(DATA), {}),
+    "a bare event as JSON": (body(DATA), {"Content-Type": "application/json; charset=utf-8"}),
+    "a bare event with a trace": (body(DATA), {"traceparent": TRACE}),
+    "a structured event": (body(ENVELOPE), STRUCTURED),
+    "a structured event, header in capitals": (body(ENVELOPE), {"CONTENT-TYPE": "Application/CloudEvents+JSON"}),
+    "a structured event with a charset": (
+        body(ENVELOPE),
+        {"content-type": 'application/cloudevents+json; charset="UTF-8"'},
+    ),
+    "a structured event without headers": (body(ENVELOPE), {}),
+    "a structured event as plain JSON": (body(ENVELOPE), {"Content-Type": "application/json"}),
+    "null attributes are unset": (body(ENVELOPE | {"subject": None, "time": None, "data_base64": None}), STRUCTURED),
+    "extensions are text, numbers and flags": (body(ENVELOPE | {"tenant": "a", "n": 3, "hot": True}), STRUCTURED),
+    "a time": (body(ENVELOPE | {"time": "2026-01-01T00:00:00.123Z"}), STRUCTURED),
+    "data as base64": (
+        body(
+            {k: v for k, v in ENVELOPE.items() if k != "data"} | {"data_base64": base64.b64encode(body(DATA)).decode()}
+        ),
+        STRUCTURED,
+    ),
+    "a vendor's JSON": (body(ENVELOPE | {"datacontenttype": "application/vnd.acme.job+json"}), STRUCTURED),
+    "a binary event": (body(DATA), BINARY),
+    "a binary event in capitals": (body(DATA), {name.upper(): value for name, value in BINARY.items()}),
+    "a binary event without a content type": (
+        body(DATA),
+        {name: value for name, value in BINARY.items() if name != "Content-Type"},
+    ),
+    "a structured content type beats ce- headers": (body(ENVELOPE), BINARY | STRUCTURED | {"ce-id": "%FF"}),
+}
+
+
+@pytest.mark.parametrize(("payload", "headers"), GOOD.values(), ids=GOOD)
+def test_a_good_event_is_read_and_its_bytes_are_kept(payload, headers):
+    incoming = cloudevents.parse(payload, headers, "agent.execute.x")
+    assert incoming.event == JobExecutionEvent.model_validate(DATA)
+    assert (incoming.kind, incoming.job_id, incoming.body) == ("execute", "job-1", payload)
+    assert incoming.subject == "agent.execute.x"
+
+
+KINDS = {
+    "dev.my-platform.agent.execute": "execute",
+    "com.acme.something-else": "execute",
+    "dev.my-platform.agent.completed": "execute",
+    "dev.my-platform.agent.resume": "resume",
+    "dev.my-platform.agent.cancel": "cancel",
+}
+
+
+@pytest.mark.parametrize(("type_", "kind"), KINDS.items())
+def test_every_type_but_two_means_execute(type_, kind):
+    assert cloudevents.parse(body(ENVELOPE | {"type": type_}), STRUCTURED).kind == kind
+    assert cloudevents.parse(body(DATA), BINARY | {"ce-type": type_}).kind == kind
+
+
+def test_resume_and_cancel_carry_their_own_data():
+    resume = ENVELOPE | malformed.RESUME | {"data": {"job_id": "j", "resume": {"ok": True}}}
+    cancel = ENVELOPE | malformed.CANCEL | {"data": {"job_id": "j", "reason": "not needed"}}
+    assert cloudevents.parse(body(resume), {}).event == JobResumeEvent(job_id="j", resume={"ok": True})
+    assert cloudevents.parse(body(cancel), {}).event == JobCancelEvent(job_id="j", reason="not needed")
+
+
+HEADER_VALUES = {
+    "plain": ("e-1", "e-1"),
+    "percent-encoded": ("J%C3%BCrgen%20%F0%9F%9A%80", "Jürgen 🚀"),
+    "raw UTF-8": ("Jürgen 🚀", "Jürgen 🚀"),
+    "lower-case hex": ("%c3%bc", "ü"),
+    "not a percent encoding": ("100%zz", "100%zz"),
+    "a percent sign at the end": ("100%", "100%"),
+    "decoded once only": ("%2541", "%41"),
+    "quoted, as older versions wrote it": (r'"a \"b\" c"', 'a "b" c'),
+}
+
+
+@pytest.mark.parametrize(("written", "meant"), HEADER_VALUES.values(), ids=HEADER_VALUES)
+def test_a_header_value_is_read_as_publishers_write_it(written, meant):
+    assert cloudevents.parse(body(DATA), BINARY | {"ce-id": written}).id == meant
+    raw = [(name.encode(), value.encode()) for name, value in (BINARY | {"ce-id": written}).items()]
+    assert cloudevents.parse(body(DATA), raw).id == meant
+
+
+def test_raw_http_headers_may_be_broken_too():
+    raw = [(name.encode(), value.encode()) for name, value in BINARY.items()]
+    with pytest.raises(Malformed, match="ce-id: is given twice"):
+        cloudevents.parse(body(DATA), [*raw, (b"CE-ID", b"2")])
+    with pytest.raises(Malformed, match="ce-tenant: is not UTF-8"):
+        cloudevents.parse(body(DATA), [*raw, (b"ce-tenant", b"\xff")])
+
+
+def digest(payload):
+    return f"sha256:{hashlib.sha256(payload).hexdigest()}"
+
+
+UNNAMED = body({"nodes": 1})
+JOB_IDS = {
+    "the job's own id": (body({"job_id": "job-9"}), {}, "job-9"),
+    "the job's own id inside an envelope": (body(ENVELOPE | {"specversion": "9"}), STRUCTURED, "job-1"),
+    "the job's own id, though JSON of some other kind": (b'{"job_id": "job-9", "x": NaN}', {}, "job-9"),
+    "the event's id": (body(ENVELOPE | {"data": {}}), STRUCTURED, "event-1"),
+    "the event's id, from a header": (b"{", BINARY, "event-1"),
+    "the event's id, as the job's is unusable": (
+        body(ENVELOPE | {"data": DATA | {"job_id": "\n"}}),
+        STRUCTURED,
+        "event-1",
+    ),
+    "the payload's digest": (UNNAMED, {}, digest(UNNAMED)),
+    "the digest, as both ids are unusable": (
+        body(ENVELOPE | {"id": 7, "data": {"job_id": []}}),
+        STRUCTURED,
+        digest(body(ENVELOPE | {"id": 7, "data": {"job_id": []}})),
+    ),
+    "the digest of nothing": (b"", {}, digest(b"")),
+}
+
+
+@pytest.mark.parametrize(("payload", "headers", "job_id"), JOB_IDS.values(), ids=JOB_IDS)
+def test_a_malformed_event_is_named_by(payload, headers, job_id):
+    with pytest.raises(Malformed) as caught:
+        cloudevents.parse(payload, headers)
+    assert caught.value.job_id == job_id
+
+
+OTHER = TRACE.replace("0af", "1af")
+TRACES = {
+    "an extension of a structured event": (body(ENVELOPE | {"traceparent": TRACE}), STRUCTURED, TRACE),
+    "an extension of a binary event": (body(DATA), BINARY | {"ce-traceparent": TRACE}, TRACE),
+    "the message's header": (body(DATA), {"Traceparent": TRACE}, TRACE),
+    "the extension before the header": (
+        body(ENVELOPE | {"traceparent": TRACE}),
+        STRUCTURED | {"traceparent": OTHER},
+        TRACE,
+    ),
+    "the header, as the extension is broken": (
+        body(ENVELOPE | {"traceparent": "00-zz"}),
+        STRUCTURED | {"traceparent": OTHER},
+        OTHER,
+    ),
+    "none, as all zeros mean none": (body(DATA), {"traceparent": f"00-{'0' * 32}-b7ad6b7169203331-01"}, None),
+    "none": (body(DATA), {}, None),
+}
+
+
+@pytest.mark.parametrize(("payload", "headers", "traceparent"), TRACES.values(), ids=TRACES)
+def test_the_trace_comes_from(payload, headers, traceparent):
+    assert cloudevents.parse(payload, headers).traceparent == traceparent
+
+
+def test_a_tracestate_comes_with_its_traceparent():
+    incoming = cloudevents.parse(body(DATA), {"traceparent": TRACE, "tracestate": "a=1"})
+    assert incoming.tracestate == "a=1"
+    assert cloudevents.parse(body(DATA), {"tracestate": "a=1"}).tracestate is None

@@ -1,0 +1,121 @@
+"""What a claim may take of the platform, and not more.
+
+Invariant: every fault names the bound, so that a tenant knows what to ask the platform team for.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from function import images
+from function.addresses import inside, nats_servers, overlap
+from function.invalid import show
+from function.platform import Platform
+from function.sizes import SizeProfile
+from function.spec import Egress, PodTemplate, Spec
+
+
+def replicas(profile: SizeProfile, platform: Platform) -> int:
+    """The most pods that a claim of this size may have."""
+    return platform.limits.max_replicas or profile.max_replicas
+
+
+def concurrency(profile: SizeProfile, platform: Platform) -> int:
+    """The most jobs that a pod of this size may run at a time."""
+    return platform.limits.concurrency or profile.concurrency
+
+
+def faults(spec: Spec, profile: SizeProfile, platform: Platform) -> Iterator[str]:
+    """What of a claim is outside the platform's bounds, as `spec.<field>: what, and what is allowed`."""
+    registries = platform.allowed_image_registries
+    if registries and not any(images.within(spec.image, registry) for registry in registries):
+        yield f"spec.image: {show(images.repository(spec.image))} is not in a registry that the platform allows: {_list(registries)}"
+    yield from _amounts(spec, profile, platform)
+    yield from _secrets(spec, platform)
+    yield from _nats(spec, platform)
+    for n, rule in enumerate(spec.network.llm_egress or ()):
+        yield from _egress(rule, platform.llm_egress.allowed, f"spec.network.llmEgress[{n}]")
+    yield from _pods(spec.pod_template, platform)
+
+
+def _amounts(spec: Spec, profile: SizeProfile, platform: Platform) -> Iterator[str]:
+    for path, asked, most in (
+        ("spec.scaling.maxReplicas", spec.scaling.max_replicas, replicas(profile, platform)),
+        ("spec.concurrency", spec.concurrency, concurrency(profile, platform)),
+    ):
+        if asked is not None and asked > most:
+            yield f"{path}: {asked} is above the platform's maximum for size {spec.size}, which is {most}"
+
+
+def _secrets(spec: Spec, platform: Platform) -> Iterator[str]:
+    asked, allowed = spec.external_secrets, platform.external_secrets
+    if asked.store is not None and asked.store not in allowed.stores:
+        stores = _list(f"{store.kind} {store.name}" for store in allowed.stores)
+        yield f"spec.externalSecrets.store: {asked.store.kind} {show(asked.store.name)} is not a store that the platform allows: {stores}"
+    prefix = asked.parameter_prefix
+    if prefix is not None and not any(f"{prefix}/".startswith(f"{bound}/") for bound in allowed.prefixes):
+        yield (
+            f"spec.externalSecrets.parameterPrefix: {show(prefix)} is not below a prefix that the platform allows: "
+            f"{_list(allowed.prefixes)}"
+        )
+
+
+def _nats(spec: Spec, platform: Platform) -> Iterator[str]:
+    allowed = platform.nats.namespaces
+    for server in nats_servers(spec.nats_url):
+        service = server.service
+        if allowed and service and service[1] is not None and service[1] not in allowed:
+            yield f"spec.natsUrl: {show(server.host)} is not in a namespace that the platform allows: {_list(allowed)}"
+
+
+def _egress(rule: Egress, allowed: tuple[Egress, ...], path: str) -> Iterator[str]:
+    around = [bound for bound in allowed if inside(rule.cidr, bound.cidr)]
+    if not around:
+        yield f"{path}.cidr: {show(rule.cidr)} is not inside a network that the platform allows: {_list(b.cidr for b in allowed)}"
+        return
+    ports = sorted({port for bound in around for port in bound.ports})
+    for n, port in enumerate(rule.ports):
+        if port not in ports:
+            yield f"{path}.ports[{n}]: {port} is not a port that the platform allows there: {_list(map(str, ports))}"
+    closed = [excluded for bound in around for excluded in bound.except_ if overlap(rule.cidr, excluded)]
+    if any(all(not overlap(rule.cidr, x) or _carved(x, rule) for x in bound.except_) for bound in around):
+        return
+    for excluded in closed:
+        if inside(rule.cidr, excluded):
+            yield f"{path}.cidr: {show(rule.cidr)} is inside {excluded}, which the platform keeps closed"
+        elif not _carved(excluded, rule):
+            yield f"{path}.except: lacks {excluded}, which the platform keeps closed inside {rule.cidr}"
+
+
+def _carved(excluded: str, rule: Egress) -> bool:
+    """Whether a rule leaves out all that is excluded."""
+    return any(inside(excluded, own) for own in rule.except_)
+
+
+def _pods(pods: PodTemplate, platform: Platform) -> Iterator[str]:
+    allowed = platform.scheduling
+    name, path = pods.priority_class_name, "spec.podTemplate"
+    if name is not None and name not in allowed.allowed_priority_classes:
+        yield (
+            f"{path}.priorityClassName: {show(name)} is not a priority class that the platform allows: "
+            f"{_list(allowed.allowed_priority_classes)}"
+        )
+    for key in pods.node_selector:
+        if key not in allowed.allowed_node_selector_keys:
+            yield (
+                f"{path}.nodeSelector: {show(key)} is not a node label that the platform allows: "
+                f"{_list(allowed.allowed_node_selector_keys)}"
+            )
+    for n, asked in enumerate(pods.tolerations):
+        fits = any(
+            asked.key == bound.key and bound.value in (None, asked.value) and bound.effect in (None, asked.effect)
+            for bound in allowed.allowed_tolerations
+        )
+        if not fits:
+            rows = _list(
+                "".join((b.key, f"={b.value}" if b.value else "", f":{b.effect}" if b.effect else ""))
+                for b in allowed.allowed_tolerations
+            )
+            yield f"{path}.tolerations[{n}]: {show(asked.key)} is not a toleration that the platform allows: {rows}"
+
+
+def _list(allowed: Iterable[str]) -> str:
+    return ", ".join(allowed) or "none"

@@ -1,0 +1,211 @@
+"""What the platform team decides: the function's Input, and with it the bounds of every claim.
+
+Invariant: the defaults are the seed's values and open nothing more. A claim is written by a tenant, so whatever it may open
+(another team's parameters, the cluster's inside, a privileged node) is closed until the Input opens it.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidationError
+
+from function import sizes
+from function.formats import (
+    Cidr,
+    HostPort,
+    Label,
+    LabelKey,
+    LabelValue,
+    ParameterPath,
+    Registry,
+    SubdomainName,
+)
+from function.invalid import Invalid, from_pydantic, show
+from function.model import EMPTY, Fixed, Items, Map, Model, Port, Whole
+from function.sizes import SizeProfile
+from function.spec import Egress, StoreRef
+
+API_VERSION = "agentexecutor.fn.bizmatters.io/v1beta1"
+KIND = "AgentExecutorPlatform"
+
+Labels = Annotated[Map[LabelKey, LabelValue], Field(max_length=32)]
+
+# What is not the internet: RFC 1918, carrier-grade NAT, loopback, link-local (where clouds keep their metadata service),
+# multicast and reserved; for IPv6 unique local, link-local and multicast.
+INTERNET = (
+    Egress(cidr="0.0.0.0/0", ports=(443,), except_=(
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
+        "224.0.0.0/4", "240.0.0.0/4")),
+    Egress(cidr="::/0", ports=(443,), except_=("::/127", "fc00::/7", "fe80::/10", "ff00::/8")),
+)  # fmt: skip
+
+
+class Secrets(Model):
+    """Where claims read their parameters from."""
+
+    store: StoreRef = StoreRef(name="aws-parameter-store")
+    """The store of a claim that names none."""
+    allowed_stores: Annotated[Items[StoreRef], Field(max_length=64)] = ()
+    """Further stores that a claim may name."""
+    parameter_prefix: ParameterPath = "/zerotouch/prod/agent-executor"
+    """The prefix of a claim that names none."""
+    allowed_parameter_prefixes: Annotated[Items[ParameterPath], Field(max_length=256)] = ()
+    """Further prefixes that a claim may name; what is below an allowed prefix is allowed."""
+
+    @property
+    def stores(self) -> tuple[StoreRef, ...]:
+        """Every store that a claim may name."""
+        return (self.store, *self.allowed_stores)
+
+    @property
+    def prefixes(self) -> tuple[str, ...]:
+        """Every prefix that a claim may name."""
+        return (self.parameter_prefix, *self.allowed_parameter_prefixes)
+
+
+class NatsServers(Model):
+    """The NATS servers that claims connect to."""
+
+    monitoring_endpoint: HostPort | None = None
+    """`host:port` that KEDA asks, for claims that name none. Derived from the claim's `natsUrl` when not given."""
+    namespaces: Annotated[Items[Label], Field(max_length=64)] = ()
+    """Namespaces that a claim's `natsUrl` may point into; any when empty, and then only at pods with `podLabels`."""
+    pod_labels: Labels = Fixed({"app.kubernetes.io/name": "nats"})
+    """Labels of the NATS pods."""
+    cidrs: Annotated[Items[Cidr], Field(max_length=64)] = ()
+    """Networks of NATS servers outside the cluster."""
+
+
+class Peer(Model):
+    """Pods of the cluster that every executor connects to."""
+
+    namespace: Label
+    """Their namespace."""
+    pod_labels: Labels = EMPTY
+    """Their labels; every pod of the namespace when empty."""
+    port: Port
+    """The port of the pods themselves, not of the Service before them."""
+
+
+class Databases(Model):
+    """The databases."""
+
+    postgres: Peer = Peer(namespace="databases", port=5432)
+    """PostgreSQL."""
+    dragonfly: Peer = Peer(namespace="databases", port=6379)
+    """Dragonfly, or another server that speaks Redis."""
+
+
+class Monitoring(Model):
+    """Who reads the metrics."""
+
+    namespace: Label = "monitoring"
+    """The namespace that may always call port 8080 of a claim that does not name its callers."""
+
+
+class LlmEgress(Model):
+    """Which networks outside the cluster claims may open."""
+
+    allowed: Annotated[Items[Egress], Field(max_length=32)] = INTERNET
+    """What a claim may open at most."""
+    default: Annotated[Items[Egress], Field(max_length=32)] | None = None
+    """What a claim that names nothing opens; all that is allowed when not given."""
+
+    @property
+    def granted(self) -> tuple[Egress, ...]:
+        """What a claim that names nothing opens."""
+        return self.allowed if self.default is None else self.default
+
+
+class AllowedToleration(Model):
+    """A taint that claims may tolerate."""
+
+    key: LabelKey
+    """The taint's key."""
+    value: LabelValue | None = None
+    """Its value; any when not given."""
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    """Its effect; any when not given."""
+
+
+class Scheduling(Model):
+    """Where claims may run."""
+
+    allowed_priority_classes: Annotated[Items[SubdomainName], Field(max_length=64)] = ()
+    """Priority classes that a claim may name."""
+    allowed_tolerations: Annotated[Items[AllowedToleration], Field(max_length=64)] = ()
+    """Taints that a claim may tolerate."""
+    allowed_node_selector_keys: Annotated[Items[LabelKey], Field(max_length=64)] = ()
+    """Node labels that a claim may select by."""
+
+
+class Limits(Model):
+    """How much one claim may take, whatever its size."""
+
+    max_replicas: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    """The most pods; the size profile's when not given."""
+    concurrency: Annotated[Whole, Field(ge=1, le=1000)] | None = None
+    """The most jobs of one pod at a time; the size profile's when not given."""
+
+
+class Platform(Model):
+    """The platform's decisions."""
+
+    profiles: Annotated[Map[Label, SizeProfile], Field(max_length=64)] = EMPTY
+    """Size profiles, by name, beside the standard ones or instead of one of them."""
+    allowed_image_registries: Annotated[Items[Registry], Field(max_length=64)] = ()
+    """Registries, or paths of them, that images may come from (ghcr.io, ghcr.io/org); any when empty."""
+    external_secrets: Secrets = Secrets()
+    """Where claims read their parameters from."""
+    nats: NatsServers = NatsServers()
+    """The NATS servers that claims connect to."""
+    databases: Databases = Databases()
+    """The databases that claims connect to."""
+    dns: Peer = Peer(namespace="kube-system", pod_labels=Fixed({"k8s-app": "kube-dns"}), port=53)
+    """The cluster's DNS."""
+    monitoring: Monitoring = Monitoring()
+    """Who reads the metrics."""
+    llm_egress: LlmEgress = LlmEgress()
+    """Which networks outside the cluster claims may open."""
+    scheduling: Scheduling = Scheduling()
+    """Where claims may run."""
+    limits: Limits = Limits()
+    """How much one claim may take."""
+
+    def sizes(self, profiles: Mapping[str, SizeProfile]) -> Mapping[str, SizeProfile]:
+        """The profiles of a claim: those of the build, with the Input's beside or instead of them."""
+        return {**profiles, **self.profiles} if self.profiles else profiles
+
+
+DEFAULT = Platform()
+
+
+def parse(given: Mapping[str, Any] | None) -> Platform:
+    """Read the function's Input; none, or an empty one, is the DEFAULT.
+
+    Raises:
+        Invalid: with every fault, as `input.spec.<field>: what, and what would be right`.
+    """
+    if not given:
+        return DEFAULT
+    faults = [
+        f"input.{key}: {show(given.get(key))} is not {wanted!r}"
+        for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND))
+        if given.get(key) != wanted
+    ]
+    unknown = [
+        f"input[{show(key)}]: unknown field, the fields are apiVersion, kind, metadata, spec"
+        for key in given
+        if key not in ("apiVersion", "kind", "metadata", "spec")
+    ]
+    faults += unknown
+    try:
+        platform = Platform.model_validate(given.get("spec") or {})
+        sizes.check(platform.sizes(sizes.STANDARD))
+    except ValidationError as e:
+        raise Invalid([*faults, *from_pydantic(e, Platform, "input", "spec")]) from e
+    except Invalid as e:
+        raise Invalid([*faults, *(f"input.spec.{fault}" for fault in e.faults)]) from e
+    if faults:
+        raise Invalid(faults)
+    return platform

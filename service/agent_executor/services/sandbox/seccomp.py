@@ -1,0 +1,81 @@
+"""The filter on system calls that a tool worker puts on itself: classic BPF, assembled here, as the kernel reads it.
+
+Whatever is not allowed fails with EPERM, which a script sees as a PermissionError; a call of another architecture kills the
+process, since its numbers mean other calls. The order of instructions is the whole logic: architecture, number, arguments.
+Sources: Linux `Documentation/userspace-api/seccomp_filter.rst`, `include/uapi/linux/{seccomp,filter,bpf_common}.h`.
+"""
+
+import ctypes
+import errno
+import struct
+from typing import Final
+
+from agent_executor.services.sandbox import syscalls
+from agent_executor.services.sandbox.syscalls import Machine
+
+LOAD, EQUAL, ANY_BIT, MASK, RETURN = 0x20, 0x15, 0x45, 0x54, 0x06  # BPF_LD|W|ABS, JEQ|K, JSET|K, ALU|AND|K, RET|K
+ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
+NUMBER, ARCH = 0, 4  # offsets in struct seccomp_data; argument i is at 16 + 8 * i, its low half first on both machines
+SECCOMP_SET_MODE_FILTER = 1
+
+CLONE_THREAD: Final = 0x00010000
+CLONE_NAMESPACES: Final = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
+# Not F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY: through them the kernel signals any process of this user.
+FCNTL: Final = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
+IOCTL: Final = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
+PRCTL: Final = (15, 16)  # PR_SET_NAME, PR_GET_NAME: thread names
+INTERNET: Final = (2, 10)  # AF_INET, AF_INET6; never AF_UNIX (the node's sockets) nor AF_NETLINK
+
+Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
+
+
+def program(on: Machine, pid: int, *, network: bool) -> list[Instruction]:
+    """The filter of the process `pid`, which may signal nobody but itself."""
+    allowed = syscalls.numbers(syscalls.ALWAYS, on)
+    if network:
+        allowed += syscalls.numbers(syscalls.NETWORK, on)
+    code: list[Instruction] = [(LOAD, 0, 0, ARCH), (EQUAL, 1, 0, on.audit), (RETURN, 0, 0, KILL), (LOAD, 0, 0, NUMBER)]
+    for number in allowed:
+        code += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ALLOW)]
+    code += _when("clone3", on, [(RETURN, 0, 0, ERRNO | errno.ENOSYS)])  # its flags are out of reach: libc uses clone
+    code += _when("clone", on, _thread())
+    code += _when("kill", on, _one_of(0, (pid,)))
+    code += _when("tgkill", on, _one_of(0, (pid,)))
+    code += _when("prlimit64", on, _one_of(0, (0, pid)))
+    code += _when("fcntl", on, _one_of(1, FCNTL))
+    code += _when("ioctl", on, _one_of(1, IOCTL))
+    code += _when("prctl", on, _one_of(0, PRCTL))
+    if network:
+        code += _when("socket", on, _one_of(0, INTERNET))
+    return [*code, (RETURN, 0, 0, ERRNO | errno.EPERM)]
+
+
+def install(libc: ctypes.CDLL, on: Machine, code: list[Instruction]) -> None:
+    """Put the filter on this thread (the only one); needs no_new_privs. OSError when the kernel refuses."""
+    packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in code)
+    buffer = ctypes.create_string_buffer(packed, len(packed))
+    head = struct.pack("@HP", len(code), ctypes.addressof(buffer))  # struct sock_fprog
+    done = libc.syscall(syscalls.number("seccomp", on), SECCOMP_SET_MODE_FILTER, 0, ctypes.c_char_p(head))
+    if done != 0:
+        raise OSError(ctypes.get_errno(), "seccomp: the kernel refused the filter")
+
+
+def _when(name: str, on: Machine, body: list[Instruction]) -> list[Instruction]:
+    return [(EQUAL, 0, len(body), syscalls.number(name, on)), *body]
+
+
+def _one_of(argument: int, values: tuple[int, ...]) -> list[Instruction]:
+    body: list[Instruction] = [(LOAD, 0, 0, 16 + 8 * argument)]
+    for value in values:
+        body += [(EQUAL, 0, 1, value), (RETURN, 0, 0, ALLOW)]
+    return [*body, (RETURN, 0, 0, ERRNO | errno.EPERM)]
+
+
+def _thread() -> list[Instruction]:
+    return [
+        (LOAD, 0, 0, 16),
+        (ANY_BIT, 0, 2, CLONE_THREAD),
+        (ANY_BIT, 1, 0, CLONE_NAMESPACES),
+        (RETURN, 0, 0, ALLOW),
+        (RETURN, 0, 0, ERRNO | errno.EPERM),
+    ]

@@ -1,0 +1,208 @@
+"""The template process and the workers that it forks, as the service sees them: started, watched, ended.
+
+One worker is kept warm: forked, closed in and waiting, so that a call costs no fork. A worker answers one request and is
+never used again. All processes end with the pool.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from agent_executor.errors import TemporaryError
+from agent_executor.services.tools import directories
+from agent_executor.services.tools.specs import Limits
+
+START_SECONDS = 30.0  # the template imports LangChain, on a busy machine
+FORK_SECONDS = 10.0
+STOP_SECONDS = 5.0
+
+
+@dataclass
+class Worker:
+    """One process behind walls: its channel, its directory, and how it ended (exit code, or minus the signal)."""
+
+    pid: int
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    directory: str
+    ended: asyncio.Future[int]
+
+
+@dataclass
+class _Template:
+    process: asyncio.subprocess.Process
+    control: socket.socket
+    forked: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+    ended: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+    number: int = 0
+    gone: bool = False
+
+
+class Pool:
+    """Workers for one event loop."""
+
+    def __init__(self, limits: Limits, base: Path | None = None) -> None:
+        self._limits = limits
+        self._base = base
+        self._template: _Template | None = None
+        self._starting = asyncio.Lock()
+        self._spare: asyncio.Task[Worker] | None = None
+        self._closed = False
+
+    async def take(self) -> Worker:
+        """A worker that waits for its request; TemporaryError when none can be made here and now."""
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            try:
+                worker = await spare
+                if not worker.ended.done():
+                    return worker
+                await self.end(worker)
+            except TemporaryError:
+                pass  # the template has gone since; the next line starts another
+        return await self._fork()
+
+    def warm(self) -> None:
+        """Have the next worker ready; returns at once."""
+        if self._spare is None and not self._closed:
+            self._spare = asyncio.create_task(self._fork(), name="tool worker")
+
+    async def end(self, worker: Worker) -> int:
+        """Kill a worker if it still runs, remove its directory, and say how it ended."""
+        template = self._template
+        if not worker.ended.done() and template is not None:
+            with contextlib.suppress(OSError):  # the template has gone, and its workers with it
+                template.control.send(json.dumps({"kill": worker.pid}).encode())
+        try:
+            return await asyncio.wait_for(asyncio.shield(worker.ended), STOP_SECONDS)
+        except TimeoutError:
+            raise TemporaryError("tool_worker", "a tool worker could not be stopped") from None
+        finally:
+            worker.writer.close()
+            await asyncio.to_thread(directories.remove, worker.directory)
+
+    async def close(self) -> None:
+        """End every process of the pool."""
+        self._closed = True
+        spare, self._spare = self._spare, None
+        if spare is not None:
+            with contextlib.suppress(TemporaryError):
+                await self.end(await spare)
+        if self._template is not None:
+            await self._stop(self._template)
+
+    async def _fork(self) -> Worker:
+        template = await self._running()
+        loop = asyncio.get_running_loop()
+        directory = directories.make(self._base)
+        ours, theirs = socket.socketpair()
+        template.number += 1
+        number = template.number
+        forked = template.forked[number] = loop.create_future()
+        try:
+            with theirs:
+                request = json.dumps({"fork": number, "walls": self._walls(directory)}).encode()
+                socket.send_fds(template.control, [request], [theirs.fileno()])
+            pid = await asyncio.wait_for(forked, FORK_SECONDS)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            worker = Worker(pid, reader, writer, directory, template.ended[pid])
+        except (OSError, TimeoutError) as error:
+            ours.close()
+            directories.remove(directory)
+            raise TemporaryError("tool_worker", f"no tool worker could be started: {error}") from error
+        finally:
+            template.forked.pop(number, None)
+        try:
+            await asyncio.wait_for(reader.readexactly(1), FORK_SECONDS)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
+            status = await self.end(worker)
+            raise TemporaryError(
+                "tool_worker", f"a tool worker could not close itself in (it ended with {status})"
+            ) from error
+        return worker
+
+    def _walls(self, directory: str) -> dict[str, Any]:
+        limits = self._limits
+        return {
+            "directory": directory,
+            "memory_bytes": limits.memory_bytes,
+            "cpu_seconds": limits.cpu_seconds,
+            "file_bytes": limits.file_bytes,
+            "open_files": limits.open_files,
+            "network": limits.network,
+        }
+
+    async def _running(self) -> _Template:
+        async with self._starting:
+            if self._template is not None and not self._template.gone:
+                return self._template
+            if self._closed:
+                raise TemporaryError("tool_worker", "the service is stopping")
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            ours.setblocking(False)  # noqa: FBT003  # the socket module's own signature
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable, "-I", "-m", "agent_executor.services.tools.template", str(theirs.fileno()),
+                    pass_fds=[theirs.fileno()], env=_clean(), cwd="/", start_new_session=True,
+                    stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
+                )  # fmt: skip
+            template = self._template = _Template(process, ours)
+            loop = asyncio.get_running_loop()
+            ready = template.forked[-1] = loop.create_future()
+            loop.add_reader(ours, self._heard, template)
+            try:
+                await asyncio.wait_for(ready, START_SECONDS)
+            except (OSError, TimeoutError) as error:
+                await self._stop(template)
+                raise TemporaryError("tool_worker", "the template of the tool workers did not start") from error
+            template.forked.clear()
+            return template
+
+    def _heard(self, template: _Template) -> None:
+        """Read what the template says: a worker was forked, a worker ended, or, without words, it has itself."""
+        try:
+            data = template.control.recv(65536)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        match json.loads(data or b"null"):
+            case {"forked": number, "pid": pid}:
+                template.ended[pid] = asyncio.get_running_loop().create_future()
+                if (waiting := template.forked.get(number)) is not None and not waiting.done():
+                    waiting.set_result(pid)
+            case {"ended": pid, "status": status}:
+                template.ended.pop(pid).set_result(status)
+            case _:
+                self._lose(template)
+
+    def _lose(self, template: _Template) -> None:
+        template.gone = True
+        asyncio.get_running_loop().remove_reader(template.control)
+        template.control.close()
+        for future in template.forked.values():
+            if not future.done():
+                future.set_exception(ConnectionError("the template of the tool workers has ended"))
+        for ended in template.ended.values():
+            ended.set_result(-9)  # its workers die with it
+        template.ended.clear()
+
+    async def _stop(self, template: _Template) -> None:
+        if not template.gone:
+            self._lose(template)
+        try:
+            await asyncio.wait_for(template.process.wait(), STOP_SECONDS)
+        except TimeoutError:
+            template.process.kill()
+            await template.process.wait()
+
+
+def _clean() -> dict[str, str]:
+    # Nothing of the service's own environment, where its secrets are. Two arenas: each takes 64 MB of address space.
+    return {"PATH": os.defpath, "LANG": "C.UTF-8", "MALLOC_ARENA_MAX": "2", "LANGSMITH_TRACING": "false"}

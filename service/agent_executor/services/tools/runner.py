@@ -1,0 +1,163 @@
+"""What the rest of the service calls: describe a tool script, call it, and be told in words what became of it.
+
+Whatever a script does is an outcome of its own call: a result, or an error text for the model. A job sees a PermanentError only
+for a script that cannot be described, and a TemporaryError only when this machine gives no worker.
+"""
+
+import asyncio
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from agent_executor.errors import PermanentError
+from agent_executor.services import sandbox
+from agent_executor.services.tools import watch, wire
+from agent_executor.services.tools.pool import Pool, Worker
+from agent_executor.services.tools.specs import Content, Limits, Outcome, ToolSpec, Update
+
+INVALID = "invalid_definition"
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+SCHEMA_BYTES = 262_144
+TEXT_CHARACTERS = 20_000
+DESCRIBE_SECONDS = 15.0
+
+
+class ToolRunner:
+    """Runs scripts for one event loop; `close` when the service stops."""
+
+    def __init__(self, limits: Limits, directory: Path | None = None) -> None:
+        self._limits = limits
+        self._pool = Pool(limits, directory)
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+
+    async def describe(self, script: str, *, where: str) -> ToolSpec:
+        """What a script defines; `where` is its path in the definition. PermanentError when it defines nothing usable."""
+        gaps = sandbox.report()
+        if gaps and gaps[0].startswith("seccomp"):
+            raise PermanentError(INVALID, f"{where}: {gaps[0]}")
+        answer = await self._ask({"op": "describe", "script": script}, DESCRIBE_SECONDS)
+        try:
+            return _spec(answer)
+        except wire.Garbage as error:
+            raise PermanentError(INVALID, f"{where}: {error}") from None
+
+    async def call(
+        self,
+        script: str,
+        args: Mapping[str, Any],
+        *,
+        job_id: str,
+        tool_call_id: str,
+        state: Mapping[str, Any],
+    ) -> Outcome:
+        """Call a script's tool.
+
+        Args:
+            script: The source, as it was described.
+            args: What the model filled in; the script's own schema checks it.
+            job_id: Becomes the `thread_id` of the config that the script sees; a job has at most four calls at a time.
+            tool_call_id: The id that the model gave the call.
+            state: The fields that `ToolSpec.state_fields` asks for, files as the script knows them (lists of lines).
+        """
+        turn = self._turns.setdefault(job_id, asyncio.Semaphore(self._limits.calls_per_job))
+        request = {
+            "op": "call",
+            "script": script,
+            "args": args,
+            "job_id": job_id,
+            "tool_call_id": tool_call_id,
+            "state": state,
+        }
+        async with turn:
+            answer = await self._ask(request, self._limits.wall_seconds)
+        try:
+            return _outcome(answer)
+        except wire.Garbage as error:
+            return Content(f"The tool failed: {error}", "error")
+
+    async def close(self) -> None:
+        """End every worker."""
+        await self._pool.close()
+
+    async def _ask(self, request: Mapping[str, Any], seconds: float) -> Any:
+        """A worker's answer, whatever it is; what went wrong around it as `{"error": text}`."""
+        frame = wire.pack(request)
+        if len(frame) > self._limits.input_bytes:
+            return {"error": f"the state is larger than the {self._limits.input_bytes >> 20} MB a tool can be given"}
+        worker = await self._pool.take()
+        self._pool.warm()
+        why: str | None = None
+        answer: Any = None
+        try:
+            async with asyncio.timeout(seconds):
+                answer = await watch.guard(worker, self._limits, self._exchange(worker, frame))
+        except TimeoutError:
+            why = f"it was stopped: no answer after {seconds:g} s"
+        except watch.Exceeded as error:
+            why = f"it was stopped: {error}"
+        except wire.Garbage as error:
+            why = str(error)
+        except (asyncio.IncompleteReadError, OSError):
+            why = ""  # it ended without an answer; how, its exit status tells
+        finally:
+            status = await asyncio.shield(self._pool.end(worker))
+        if why is None:
+            return _scrub(answer, worker.directory)
+        return {"error": why or watch.epitaph(status, self._limits)}
+
+    async def _exchange(self, worker: Worker, frame: bytes) -> Any:
+        worker.writer.write(frame)
+        await worker.writer.drain()
+        size = wire.length(await worker.reader.readexactly(wire.HEAD.size))
+        if size > self._limits.output_bytes:
+            raise wire.Garbage(
+                f"its answer is larger than the {self._limits.output_bytes} bytes that a tool may return"
+            )
+        return wire.unpack(await worker.reader.readexactly(size))
+
+
+def _spec(answer: Any) -> ToolSpec:
+    match answer:
+        case {"error": str() as text}:
+            raise wire.Garbage(text[:TEXT_CHARACTERS])
+        case {
+            "name": str() as name,
+            "description": str() as description,
+            "args_schema": dict() as schema,
+            "state_fields": None | list() as fields,
+            "return_direct": bool() as direct,
+        } if len(wire.pack(schema)) <= SCHEMA_BYTES and all(isinstance(each, str) for each in fields or ()):
+            if not NAME.fullmatch(name):
+                raise wire.Garbage("the tool's name is not 1 to 64 letters, digits, _ and -")
+            names = None if fields is None else frozenset(fields)
+            return ToolSpec(name, description[:TEXT_CHARACTERS], schema, names, direct)
+    raise wire.Garbage("the script sent no valid description of its tool")
+
+
+def _outcome(answer: Any) -> Outcome:
+    match answer:
+        case {"error": str() as text}:
+            return Content(f"The tool failed: {text[:TEXT_CHARACTERS]}", "error")
+        case {"update": dict() as update}:
+            return Update(update)
+        case {"content": str() as content, "status": "success" | "error" as status}:
+            return Content(content, status)
+        case {"content": list() as blocks, "status": "success" | "error" as status} if all(
+            isinstance(block, str) or (isinstance(block, dict) and isinstance(block.get("type"), str))
+            for block in blocks
+        ):
+            return Content(blocks, status)
+    raise wire.Garbage("it sent no valid answer")
+
+
+def _scrub(answer: Any, directory: str) -> Any:
+    """Take this machine's paths out of an error: they mean nothing to a model and are nobody's business."""
+    match answer:
+        case {"error": str() as text}:
+            for path, name in ((directory, "."), (sys.prefix, "<python>"), (sys.base_prefix, "<python>")):
+                text = text.replace(path, name)
+            return {"error": text}
+    return answer

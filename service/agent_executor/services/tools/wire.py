@@ -1,0 +1,102 @@
+"""Between service and worker: one frame each way, a 4-byte big-endian length and JSON; never a pickle.
+
+The worker is hostile: `decode` builds nothing but JSON values and LangChain messages of the known types, whatever was sent, and
+raises `Garbage` for the rest. A value under a `$message` key is a message as `messages_to_dict` writes it; a dict
+that really has a key like that travels as a `$dict` of pairs.
+"""
+
+import dataclasses
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
+
+from langchain_core.messages import BaseMessage, messages_from_dict
+from pydantic import BaseModel, ValidationError
+
+MESSAGE, PAIRS = "$message", "$dict"
+DEPTH: Final = 64  # deeper than any state; far below where recursion ends
+HEAD: Final = struct.Struct(">I")
+
+
+class Garbage(ValueError):
+    """A frame that is no answer: not JSON, too deep, or not of the agreed form."""
+
+
+def pack(value: Any) -> bytes:
+    """A frame. ValueError or RecursionError for what is not JSON after `encode`."""
+    body = json.dumps(encode(value), separators=(",", ":")).encode()
+    return HEAD.pack(len(body)) + body
+
+
+def length(head: bytes) -> int:
+    """How many bytes follow the four of a frame's head."""
+    return int(HEAD.unpack(head)[0])
+
+
+def unpack(body: bytes) -> Any:
+    """The value of a frame's body; `Garbage` for anything else. NaN and infinities become None."""
+    try:
+        return decode(json.loads(body, parse_constant=lambda _: None))
+    except (ValueError, RecursionError) as error:  # JSON, UTF-8 and pydantic errors are ValueErrors
+        raise Garbage("it sent no valid answer") from error
+
+
+def encode(value: Any) -> Any:
+    """A value as JSON can say it; what JSON has no word for becomes text."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, BaseMessage):
+        return {MESSAGE: {"type": value.type, "data": encode(value.model_dump(mode="python", warnings=False))}}
+    if isinstance(value, Mapping):
+        pairs = [(str(key), encode(each)) for key, each in value.items()]
+        return {PAIRS: pairs} if any(key in {MESSAGE, PAIRS} for key, _ in pairs) else dict(pairs)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [encode(each) for each in value]
+    if isinstance(value, BaseModel):
+        return encode(value.model_dump(mode="python", warnings=False))
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return encode({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
+    return str(value)
+
+
+def decode(value: Any, depth: int = 0) -> Any:
+    """The reverse of `encode`, trusting nothing. `Garbage`."""
+    if depth > DEPTH:
+        _refuse("is nested too deeply")
+    if isinstance(value, list):
+        return [decode(each, depth + 1) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if MESSAGE in value:
+        return _message(value, depth)
+    if PAIRS in value:
+        return _pairs(value[PAIRS], depth)
+    return {key: decode(each, depth + 1) for key, each in value.items()}
+
+
+def _message(value: dict[str, Any], depth: int) -> BaseMessage:
+    match value:
+        case {"$message": {"type": str() as type_, "data": dict() as data}}:
+            try:
+                return messages_from_dict([{"type": type_, "data": decode(data, depth + 1)}])[0]
+            except (ValidationError, ValueError, TypeError, KeyError):
+                _refuse("has a message that is none")
+    _refuse("has a message that is none")
+
+
+def _pairs(pairs: Any, depth: int) -> dict[str, Any]:
+    if not isinstance(pairs, list):
+        _refuse("has a map that is none")
+    found: dict[str, Any] = {}
+    for pair in pairs:
+        match pair:
+            case [str() as key, each]:
+                found[key] = decode(each, depth + 1)
+            case _:
+                _refuse("has a map that is none")
+    return found
+
+
+def _refuse(what: str) -> NoReturn:
+    raise Garbage(f"its answer {what}")

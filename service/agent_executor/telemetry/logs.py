@@ -1,0 +1,102 @@
+"""Logs: one JSON object a line, with the trace and the job that it is about.
+
+Invariants: everything is logged through here, the libraries' own loggers too; a line never holds a prompt, a model's
+answer, a tool's arguments or a secret, unless LOG_CONTENT asks for content. That is why an exception is logged as its
+types and its frames: what a library puts into its text (the request it could not send, the row it could not write) is
+the job's.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import PurePath
+from types import TracebackType
+from typing import Any
+
+import structlog
+
+CHATTY = (
+    "httpx",
+    "httpx2",
+    "httpcore",
+    "httpcore2",
+    "openai",
+    "anthropic",
+    "nats",
+    "langsmith",
+    "mcp",
+    "urllib3",
+    "asyncio",
+)
+"""Libraries that log requests (headers and bodies at debug) or every reconnect: only their warnings are of use."""
+
+
+FRAMES = 20  # the innermost ones of each exception
+
+
+def configure(level: str, *, content: bool = False, stream: Any = None) -> None:
+    """Log at `level` (debug, info, warning, error) to `stream`, standard output when none is given.
+
+    With `content`, exceptions are logged with their text.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+        structlog.processors.ExceptionRenderer(lambda exc: _told(exc[1], content=content)),
+    ]
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(default=str),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in CHATTY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they bring handlers of their own
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+
+
+@contextmanager
+def about(**names: str | None) -> Iterator[None]:
+    """Put names such as `job_id` and `trace_id` on every line of this task, and of those that it starts."""
+    with structlog.contextvars.bound_contextvars(**{name: value for name, value in names.items() if value}):
+        yield
+
+
+def _told(error: BaseException, *, content: bool) -> list[dict[str, Any]]:
+    """An exception and what it came from, the outermost first, as JSON."""
+    told, seen = [], set[int]()
+    here: BaseException | None = error
+    while here is not None and id(here) not in seen:
+        seen.add(id(here))
+        one: dict[str, Any] = {
+            "type": f"{type(here).__module__}.{type(here).__qualname__}",
+            "frames": _frames(here.__traceback__),
+        }
+        told.append(one | {"text": str(here)} if content else one)
+        here = here.__cause__ or (None if here.__suppress_context__ else here.__context__)
+    return told
+
+
+def _frames(trace: TracebackType | None) -> list[str]:
+    """`package/module.py:12 function`, so that no path of a machine is in it."""
+    frames = traceback.extract_tb(trace)[-FRAMES:]
+    return [f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno} {frame.name}" for frame in frames]

@@ -1,8 +1,8 @@
 """Real PostgreSQL, NATS JetStream and Redis for the tests: from the wheels, or from docker-compose.test.yml.
 
 `TEST_SERVERS=compose` takes the ports of tests/integration/docker-compose.test.yml. Each xdist worker has servers of
-its own otherwise. Whatever the servers, each test gets a database, streams and subjects of its own, so tests run side by
-side and in any order; in Redis the keys carry the job id, which `unique()` keeps apart.
+its own otherwise. Whatever the servers, each test gets a database, streams and subjects of its own, so tests run side
+by side and in any order; in Redis the keys carry the job id, which `unique()` keeps apart.
 """
 
 import contextlib

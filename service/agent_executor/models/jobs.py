@@ -1,0 +1,102 @@
+"""A job as the job table knows it: what is asked of it, what it answers, and the events that leave with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+State = Literal["queued", "running", "interrupted", "completed", "failed", "cancelled"]
+Outcome = Literal["completed", "failed", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One message as it goes out; `id` is its `Nats-Msg-Id`, the same at every publication."""
+
+    id: str
+    job_id: str
+    subject: str
+    payload: bytes
+    headers: Mapping[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """A job as its event asks for it. Values must be such as PostgreSQL can hold (no NUL, no lone surrogates)."""
+
+    job_id: str
+    trace_id: str
+    received: bytes  # the event as it came, byte for byte
+    headers: Mapping[str, str]
+    subject: str  # the NATS subject, or `http`
+    definition: Mapping[str, Any]
+    definition_hash: str
+    input: Any
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claimed:
+    """The job is ours until the lease runs out. Its definition and input are those of the first delivery."""
+
+    job_id: str
+    trace_id: str
+    epoch: int
+    failures: int  # counted so far, crashes too; the caller buries the job at JOB_MAX_ATTEMPTS
+    has_checkpoint: bool  # resume with input None; else start with `input`
+    resume: Any | None  # the answer to an interrupt, only while the graph still waits at it
+    resume_id: str | None
+    interrupts: int  # how often the job was interrupted before
+    cancel_requested: bool
+    seconds_spent: float  # wall clock of all attempts, without waiting for people
+    definition: dict[str, Any]
+    definition_hash: str
+    input: Any
+    received: bytes
+    headers: dict[str, str]
+    subject: str
+    traceparent: str | None
+    tracestate: str | None
+
+
+@dataclass(frozen=True)
+class Busy:
+    """Somebody else holds the lease for this many more seconds."""
+
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Finished:
+    """Nothing to run: the job ended, or waits for a person. `event` is what was published then, to publish again."""
+
+    state: Literal["completed", "failed", "cancelled", "interrupted"]
+    event: Event | None
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a renewal found."""
+
+    ours: bool
+    cancel_requested: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One row as the API shows it."""
+
+    job_id: str
+    trace_id: str
+    state: State
+    failures: int
+    cancel_requested: bool
+    interrupts: int
+    interrupt: Any | None
+    error: dict[str, Any] | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+    seconds_spent: float

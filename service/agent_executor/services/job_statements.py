@@ -1,0 +1,159 @@
+"""The statements of `jobs.py`, each one round trip and one transaction by itself."""
+# ruff: noqa: S608  # put together from the constants of this module; every value is a parameter
+
+_COLUMNS = "job_id, trace_id, received, headers, subject, definition, definition_hash, input, traceparent, tracestate"
+_VALUES = ", ".join(f"%({name})s" for name in _COLUMNS.split(", "))
+_SECONDS_SPENT = "seconds_before + coalesce(extract(epoch FROM now() - clock_started_at), 0)::float8"
+_STOP_CLOCK = f"seconds_before = {_SECONDS_SPENT}, clock_started_at = NULL"
+_OURS = "job_id = %(job_id)s AND epoch = %(epoch)s AND state = 'running'"
+
+ENQUEUE = f"""
+INSERT INTO jobs ({_COLUMNS}, state) VALUES ({_VALUES}, 'queued')
+ON CONFLICT DO NOTHING
+RETURNING job_id
+"""
+
+_TAKE = """
+    state = 'running', owner = %(owner)s, epoch = job.epoch + 1,
+    lease_expires = now() + make_interval(secs => %(lease)s),
+    failures = job.failures + (job.state = 'running')::int,  -- its owner died
+    started_at = coalesce(job.started_at, now()), clock_started_at = coalesce(job.clock_started_at, now()),
+    updated_at = now()
+"""
+_FREE = "(job.state = 'queued' OR job.state = 'running' AND job.lease_expires < now())"
+
+# The newest event of a job is the one that said how it ended, or that it waits.
+_LAST_EVENT = """
+LEFT JOIN LATERAL (
+    SELECT event_id, outbox.job_id AS event_job_id,
+        subject AS event_subject, headers AS event_headers, payload AS event_payload
+    FROM outbox WHERE outbox.job_id = other.job_id ORDER BY created_at DESC LIMIT 1
+) AS event ON true
+"""
+
+# Always one row: the job that was taken, or else the one that is in the way. Neither: it was inserted this very moment.
+_ANSWER = f"""
+SELECT taken.*, other.state AS found,
+    greatest(extract(epoch FROM other.lease_expires - now()), 0)::float8 AS seconds_left,
+    event.*
+FROM (SELECT) AS one
+LEFT JOIN (
+    SELECT {_COLUMNS}, epoch, failures, interrupts, cancel_requested, resume_id,
+        {_SECONDS_SPENT} AS seconds_spent,
+        newest IS NOT NULL AS has_checkpoint,
+        CASE WHEN newest = interrupted_at THEN resume END AS resume
+    FROM claimed, LATERAL (
+        SELECT max(checkpoint_id) AS newest FROM checkpoints
+        WHERE thread_id = claimed.job_id AND checkpoint_ns = ''
+    ) AS latest
+) AS taken ON true
+LEFT JOIN jobs AS other ON taken.job_id IS NULL AND other.job_id = %(job_id)s
+{_LAST_EVENT}
+"""
+
+CLAIM = f"""
+WITH claimed AS (
+    INSERT INTO jobs AS job ({_COLUMNS}, state, owner, epoch, lease_expires, started_at, clock_started_at)
+    VALUES ({_VALUES}, 'running', %(owner)s, 1, now() + make_interval(secs => %(lease)s), now(), now())
+    ON CONFLICT (job_id) DO UPDATE SET {_TAKE} WHERE {_FREE}
+    RETURNING job.*
+)
+{_ANSWER}
+"""
+
+RECLAIM = f"""
+WITH claimed AS (UPDATE jobs AS job SET {_TAKE} WHERE job_id = %(job_id)s AND {_FREE} RETURNING job.*)
+{_ANSWER}
+"""
+
+RENEW = f"""
+UPDATE jobs SET lease_expires = now() + make_interval(secs => %(lease)s) WHERE {_OURS} RETURNING cancel_requested
+"""
+
+RELEASE = f"""
+UPDATE jobs SET state = 'queued', owner = NULL, lease_expires = NULL, failures = failures + %(failed)s,
+    error = coalesce(%(error)s, error), updated_at = now()
+WHERE {_OURS}
+RETURNING failures
+"""
+
+_INSERT_EVENT = """
+INSERT INTO outbox (event_id, job_id, subject, headers, payload)
+SELECT %(event_id)s, job_id, %(event_subject)s, %(event_headers)s, %(event_payload)s FROM ended
+RETURNING event_id
+"""
+
+FINISH = f"""
+WITH ended AS (
+    UPDATE jobs SET state = %(outcome)s, owner = NULL, lease_expires = NULL, {_STOP_CLOCK},
+        result = %(result)s, error = %(error)s, updated_at = now(), finished_at = now()
+    WHERE {_OURS}
+    RETURNING job_id
+)
+{_INSERT_EVENT}
+"""
+
+INTERRUPT = f"""
+WITH ended AS (
+    UPDATE jobs SET state = 'interrupted', owner = NULL, lease_expires = NULL, {_STOP_CLOCK},
+        interrupts = interrupts + 1, interrupt = %(payload)s, resume = NULL, updated_at = now(),
+        interrupted_at = (
+            SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = %(job_id)s AND checkpoint_ns = ''
+        )
+    WHERE {_OURS}
+    RETURNING job_id
+)
+{_INSERT_EVENT}
+"""
+
+RESUME = """
+UPDATE jobs SET state = 'queued', resume = %(answer)s, resume_id = %(resume_id)s, updated_at = now()
+WHERE job_id = %(job_id)s AND state = 'interrupted' AND resume_id IS DISTINCT FROM %(resume_id)s
+RETURNING state
+"""
+
+CANCEL = """
+UPDATE jobs SET cancel_requested = true, updated_at = now(),
+    state = CASE state WHEN 'interrupted' THEN 'queued' ELSE state END
+WHERE job_id = %(job_id)s AND finished_at IS NULL
+RETURNING state
+"""
+
+OUTCOME = f"""
+SELECT other.state AS found, event.* FROM jobs AS other {_LAST_EVENT} WHERE other.job_id = %(job_id)s
+"""
+
+_JOB = f"""
+SELECT job_id, trace_id, state, failures, cancel_requested, interrupts, interrupt, error,
+    created_at, started_at, updated_at, finished_at, {_SECONDS_SPENT} AS seconds_spent
+FROM jobs
+"""
+
+GET = f"{_JOB} WHERE job_id = %(job_id)s"
+
+LIST = f"""
+{_JOB}
+WHERE (%(at)s::timestamptz IS NULL OR (created_at, job_id) < (%(at)s, %(job_id)s::text))
+    AND (%(state)s::text IS NULL OR state = %(state)s)
+ORDER BY created_at DESC, job_id DESC
+LIMIT %(limit)s
+"""
+
+PURGE = """
+WITH old AS (
+    SELECT job_id FROM jobs
+    WHERE finished_at < now() - make_interval(secs => %(days)s * 86400)
+        AND NOT EXISTS (SELECT FROM outbox WHERE outbox.job_id = jobs.job_id AND published_at IS NULL)
+    ORDER BY finished_at LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+), no_writes AS (
+    DELETE FROM checkpoint_writes WHERE thread_id IN (SELECT job_id FROM old)
+), no_blobs AS (
+    DELETE FROM checkpoint_blobs WHERE thread_id IN (SELECT job_id FROM old)
+), no_checkpoints AS (
+    DELETE FROM checkpoints WHERE thread_id IN (SELECT job_id FROM old)
+), no_events AS (
+    DELETE FROM outbox WHERE job_id IN (SELECT job_id FROM old)
+)
+DELETE FROM jobs WHERE job_id IN (SELECT job_id FROM old) RETURNING job_id
+"""

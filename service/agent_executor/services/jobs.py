@@ -1,0 +1,195 @@
+"""The job table: who works on a job, how often it failed, how it ended.
+
+One worker at a time: `claim` hands out a lease and a new epoch, and whatever a worker writes names its epoch, so a
+worker that lost its lease changes nothing. Every function is one statement, hence one round trip and one transaction.
+Times are the database's: pods' clocks do not matter. A lease that runs out was not given back, so its owner died: that
+counts as a failure, and a job that kills its pod is buried like any other.
+
+States: queued -> running -> completed | failed | cancelled, and running -> interrupted -> (resume) queued.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg.rows import class_row, dict_row
+from psycopg.types.json import Jsonb
+from psycopg_pool import AsyncConnectionPool
+
+from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Lease, NewJob, Outcome, State
+from agent_executor.services import job_statements as sql
+from agent_executor.services.outbox import event_of, parameters_of
+
+PURGE_BATCH = 500
+CLAIM_TRIES = 5
+
+
+class Jobs:
+    """The table in one schema; `pool` is `database.pool`'s."""
+
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def enqueue(self, job: NewJob) -> bool:
+        """Note a job before anybody works on it, so that it can be seen and cancelled; False if it is known."""
+        return bool(await self._rows(sql.ENQUEUE, _parameters(job)))
+
+    async def claim(self, job: NewJob, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished:
+        """Take a job that was delivered, new or not."""
+        return await self._claim(sql.CLAIM, {**_parameters(job), "owner": owner, "lease": lease_seconds})
+
+    async def reclaim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished | None:
+        """Take a job that is known, after `resume` or `request_cancel`; None if it is not known."""
+        parameters = {"job_id": job_id, "owner": owner, "lease": lease_seconds}
+        return await self._claim(sql.RECLAIM, parameters) if await self._state([], job_id) else None
+
+    async def renew(self, job_id: str, epoch: int, *, lease_seconds: float) -> Lease:
+        """Keep the lease; a lease that is not ours any more means: stop, publish nothing, ack nothing."""
+        rows = await self._rows(sql.RENEW, {"job_id": job_id, "epoch": epoch, "lease": lease_seconds})
+        return Lease(ours=True, cancel_requested=rows[0]["cancel_requested"]) if rows else Lease(ours=False)
+
+    async def release(self, job_id: str, epoch: int) -> bool:
+        """Give the job back without a mark against it (a drain); False if it was not ours any more."""
+        return bool(await self._rows(sql.RELEASE, {"job_id": job_id, "epoch": epoch, "failed": 0, "error": None}))
+
+    async def fail_attempt(self, job_id: str, epoch: int, error: Mapping[str, Any]) -> int | None:
+        """Count a failure and give the job back for another attempt.
+
+        Returns:
+            The failures so far, this one included; None if the job was not ours any more.
+        """
+        parameters = {"job_id": job_id, "epoch": epoch, "failed": 1, "error": Jsonb(error)}
+        rows = await self._rows(sql.RELEASE, parameters)
+        return int(rows[0]["failures"]) if rows else None
+
+    async def finish(
+        self,
+        job_id: str,
+        epoch: int,
+        outcome: Outcome,
+        event: Event,
+        *,
+        result: Any = None,
+        error: Mapping[str, Any] | None = None,
+    ) -> bool:
+        """End the job and put its event into the outbox, both or neither; False if it was not ours any more."""
+        return bool(
+            await self._rows(
+                sql.FINISH,
+                {
+                    **parameters_of(event),
+                    "job_id": job_id,
+                    "epoch": epoch,
+                    "outcome": outcome,
+                    "result": None if result is None else Jsonb(result),
+                    "error": None if error is None else Jsonb(error),
+                },
+            )
+        )
+
+    async def interrupt(self, job_id: str, epoch: int, payload: Any, event: Event) -> bool:
+        """Let the job wait for a person at its last checkpoint, without a worker; False if it was not ours any more."""
+        parameters = {**parameters_of(event), "job_id": job_id, "epoch": epoch, "payload": Jsonb(payload)}
+        return bool(await self._rows(sql.INTERRUPT, parameters))
+
+    async def resume(self, job_id: str, resume_id: str, answer: Any) -> State | None:
+        """Give an interrupted job its answer; then `reclaim` it.
+
+        `resume_id` is the event's id: the same event again changes nothing. A job that does not wait keeps its state.
+
+        Returns:
+            The state afterwards, `queued` when the answer was taken; None if the job is not known.
+        """
+        rows = await self._rows(sql.RESUME, {"job_id": job_id, "resume_id": resume_id, "answer": Jsonb(answer)})
+        return await self._state(rows, job_id)
+
+    async def request_cancel(self, job_id: str) -> State | None:
+        """Ask for the end of a job; a worker learns of it with its next renewal.
+
+        Returns:
+            The state afterwards: `queued` means that nobody works on it, so the caller may `reclaim` it and finish it
+            as cancelled; None if the job is not known.
+        """
+        return await self._state(await self._rows(sql.CANCEL, {"job_id": job_id}), job_id)
+
+    async def get(self, job_id: str) -> Job | None:
+        """One job, without its result."""
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
+            await cursor.execute(sql.GET, {"job_id": job_id})
+            return await cursor.fetchone()
+
+    async def result(self, job_id: str) -> Any | None:
+        """The result of a completed job, None for any other."""
+        rows = await self._rows("SELECT result FROM jobs WHERE job_id = %(job_id)s", {"job_id": job_id})
+        return rows[0]["result"] if rows else None
+
+    async def outcome(self, job_id: str) -> Finished | None:
+        """How a job ended and the event that said so; None while it runs, or if it is not known."""
+        rows = await self._rows(sql.OUTCOME, {"job_id": job_id})
+        return _finished(rows[0]) if rows and rows[0]["found"] not in ("queued", "running") else None
+
+    async def page(
+        self, *, limit: int, before: tuple[datetime, str] | None = None, state: State | None = None
+    ) -> list[Job]:
+        """A page of jobs, newest first; the next page is `before` the last one's (created_at, job_id)."""
+        at, job_id = before or (None, None)
+        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
+            await cursor.execute(sql.LIST, {"limit": limit, "at": at, "job_id": job_id, "state": state})
+            return await cursor.fetchall()
+
+    async def purge(self, *, older_than_days: float) -> int:
+        """Remove jobs that finished longer ago, with their checkpoints and events; returns how many.
+
+        Works in batches and beside other pods. A job with an unpublished event stays until that is out.
+        """
+        purged = 0
+        while rows := await self._rows(sql.PURGE, {"days": older_than_days, "batch": PURGE_BATCH}):
+            purged += len(rows)
+        return purged
+
+    async def _claim(self, statement: str, parameters: Mapping[str, Any]) -> Claimed | Busy | Finished:
+        # A row that another claim inserted meanwhile is neither taken nor seen by this statement, but by the next one.
+        for _ in range(CLAIM_TRIES):
+            if found := _claim_result((await self._rows(statement, parameters))[0]):
+                return found
+        return Busy(1.0)
+
+    async def _state(self, rows: Sequence[Mapping[str, Any]], job_id: str) -> State | None:
+        if not rows:
+            rows = await self._rows("SELECT state FROM jobs WHERE job_id = %(job_id)s", {"job_id": job_id})
+        return rows[0]["state"] if rows else None
+
+    async def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        async with (
+            self._pool.connection() as connection,
+            connection.cursor(row_factory=dict_row, binary=True) as cursor,
+        ):
+            await cursor.execute(statement, parameters)
+            return await cursor.fetchall()
+
+
+def _parameters(job: NewJob) -> dict[str, Any]:
+    return {
+        "job_id": job.job_id,
+        "trace_id": job.trace_id,
+        "received": job.received,
+        "headers": Jsonb(dict(job.headers)),
+        "subject": job.subject,
+        "definition": Jsonb(job.definition),
+        "definition_hash": job.definition_hash,
+        "input": Jsonb(job.input),
+        "traceparent": job.traceparent,
+        "tracestate": job.tracestate,
+    }
+
+
+def _claim_result(row: dict[str, Any]) -> Claimed | Busy | Finished | None:
+    if row["epoch"] is not None:
+        return Claimed(**{name: row[name] for name in Claimed.__dataclass_fields__})
+    if row["found"] is None:
+        return None
+    return Busy(row["seconds_left"]) if row["found"] in ("queued", "running") else _finished(row)
+
+
+def _finished(row: dict[str, Any]) -> Finished:
+    return Finished(row["found"], event_of(row) if row["event_id"] else None)

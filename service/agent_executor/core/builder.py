@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_executor.core import providers
-from agent_executor.core.context import ToolDescriber
+from agent_executor.core.context import ToolRunner
 from agent_executor.errors import PermanentError, shown
 from agent_executor.models import definition as definitions
-from agent_executor.models.definition import Definition, ToolDefinition
+from agent_executor.models.parts import Definition, ToolDefinition
 from agent_executor.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ class Builder:
         self,
         settings: Settings,
         saver: "BaseCheckpointSaver[Any] | None",
-        describer: ToolDescriber,
+        tools: ToolRunner,
         built_in: Mapping[str, Sequence["BaseTool"]] | None = None,
         *,
         kept: int = KEPT,
     ) -> None:
         self._settings = settings
         self._saver = saver
-        self._describer = describer
+        self._runner = tools
         self._built_in = dict(built_in or {})
         self._kept = kept
         self._graphs: OrderedDict[str, asyncio.Task[CompiledStateGraph[Any, Any, Any, Any]]] = OrderedDict()
@@ -84,11 +84,8 @@ class Builder:
 
         if tool.runtime is None:
             raise PermanentError("invalid_definition", f"{path}.mcp: MCP servers are not offered here")
-        try:
-            spec = await self._describer.describe(tool.runtime.script)
-        except PermanentError as error:
-            raise PermanentError("invalid_definition", f"{path}.runtime.script: {error.message}") from error
-        return [scripted(tool.name, tool.runtime.script, spec, tool.description)]
+        spec = await self._runner.describe(tool.runtime.script, where=f"{path}.runtime.script")
+        return [scripted(tool.name, tool.runtime.script, spec, self._runner, tool.description)]
 
     def _compile(
         self, definition: Definition, tools: "Mapping[str, Sequence[BaseTool]]"

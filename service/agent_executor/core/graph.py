@@ -20,7 +20,7 @@ from langgraph.graph.state import CompiledStateGraph
 from agent_executor.core import providers
 from agent_executor.core.context import JobContext
 from agent_executor.core.middleware import Governor
-from agent_executor.models.definition import STANDARD_FIELDS, Definition, Model, Node, StateField
+from agent_executor.models.parts import STANDARD_FIELDS, Definition, Model, Node, StateField
 from agent_executor.settings import Settings
 
 TYPES: Mapping[str, Any] = {
@@ -90,7 +90,7 @@ def schema(fields: Mapping[str, StateField]) -> type[Any]:
     """A typed state with `fields`; every field has a reducer, as sub-agents may write it in the same step."""
     own = {name: NotRequired[Annotated[TYPES[field.type], _reducer(field)]] for name, field in fields.items()}
     base = get_type_hints(DeepAgentState, include_extras=True)
-    return TypedDict("JobState", {**base, **own}) if own else DeepAgentState  # type: ignore[operator,misc]  # made at run time
+    return TypedDict("JobState", {**base, **own}) if own else DeepAgentState  # type: ignore[operator]  # made at run time
 
 
 def _reducer(field: StateField) -> Callable[[Any, Any], Any]:
@@ -106,7 +106,7 @@ def append(left: Any, right: Any) -> list[Any]:
     """Reducer of `add_messages` fields: messages as LangGraph adds them, anything else at the end of the list."""
     old, new = _listed(left), _listed(right)
     if new and all(isinstance(item, BaseMessage) for item in old + new):
-        return list(add_messages(old, new))  # type: ignore[arg-type]  # checked above
+        return list(add_messages(old, new))
     return old + new
 
 

@@ -6,7 +6,7 @@ reason never becomes a message; a sub-agent hands back only what it changed. Imp
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
-from typing import Annotated, Any, NotRequired, cast
+from typing import Annotated, Any, NotRequired
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, ToolMessage
@@ -46,7 +46,7 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
     ) -> ExtendedModelResponse[Any]:
         """One model call: allowed, whole, cleaned and counted."""
         job = request.runtime.context
-        job.usage.restore(cast("Mapping[str, int] | None", request.state.get(limits.CHANNEL)))
+        job.usage.restore(cast("GovernedState", request.state).get("job_usage"))
         job.usage.add(Usage(model_calls=1))
         job.usage.check(job.limits)
         try:
@@ -59,7 +59,7 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
                 _check_whole(answer)
                 _clean(answer)
                 spent.tool_calls += len(answer.tool_calls)
-                spent.tokens += (answer.usage_metadata or {}).get("total_tokens", 0)
+                spent.tokens += answer.usage_metadata["total_tokens"] if answer.usage_metadata else 0
         job.usage.add(spent)
         job.usage.check(job.limits)
         update = asdict(spent) | {"model_calls": 1}

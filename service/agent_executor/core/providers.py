@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from agent_executor.errors import PermanentError
-from agent_executor.models.definition import Model
+from agent_executor.models.parts import Model
 from agent_executor.settings import Settings
 
 if TYPE_CHECKING:

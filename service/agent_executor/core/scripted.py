@@ -19,7 +19,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 
-from agent_executor.models.definition import Turn
+from agent_executor.models.parts import Turn
 
 PIECE = 16  # characters of a tool call's arguments in one chunk
 

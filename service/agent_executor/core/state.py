@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
 
 ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
-SHOWN_APART = frozenset({"messages", "files", "todos", limits.CHANNEL, "jump_to", "structured_response"})
+OWN = frozenset({limits.CHANNEL, "jump_to", "structured_response"})
+"""State that is ours or LangChain's: no client sees it and no script writes it."""
+SHOWN_APART = OWN | {"messages", "files", "todos"}
 
 
 def accept(payload: Mapping[str, Any]) -> dict[str, Any]:
@@ -62,13 +64,12 @@ def result(values: Mapping[str, Any]) -> dict[str, Any]:
     return {"output": clean(last), **snapshot(values)}
 
 
-def for_script(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The state as tool scripts get it, as JSON; messages are LangChain's `{type, data}`, files hold lines."""
-    from langchain_core.messages import messages_to_dict  # noqa: PLC0415
-
-    others = {k: plain(v) for k, v in values.items() if k not in ("messages", "files", limits.CHANNEL)}
-    messages = clean(messages_to_dict(list(values.get("messages") or ())))
-    return {**others, "messages": messages, "files": shown_files(values.get("files") or {})}
+def for_script(values: Mapping[str, Any], fields: frozenset[str] | None) -> dict[str, Any]:
+    """The fields of the state that a tool script reads (None: all); files hold lines, messages stay messages."""
+    chosen = {name: value for name, value in values.items() if (fields is None or name in fields) and name not in OWN}
+    if "files" in chosen or "files" in (fields or ()):
+        chosen["files"] = shown_files(values.get("files") or {})
+    return chosen
 
 
 def message(value: "BaseMessage") -> dict[str, Any]:

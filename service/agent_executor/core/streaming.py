@@ -80,9 +80,9 @@ async def run(
     last: Mapping[str, Any] = {}
     interrupts: tuple[Any, ...] = ()
     try:
-        parts = graph.astream(
+        parts = graph.astream(  # type: ignore[call-overload]  # its types do not know the mode "tools" yet
             given,
-            config,  # type: ignore[arg-type]  # a RunnableConfig is such a dict
+            config,
             context=context,
             stream_mode=list(MODES),
             subgraphs=True,

@@ -1,0 +1,211 @@
+"""The agent definition: what is taken, and what a refusal says."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from agent_executor.errors import PermanentError
+from agent_executor.models import definition
+
+SCRIPT = "from langchain_core.tools import tool\n\n@tool\ndef find(q: str) -> str:\n    'Find.'\n    return q\n"
+
+
+def usual() -> dict[str, Any]:
+    """The contract's own example, filled in."""
+    return {
+        "name": "writer",
+        "version": "1",
+        "tool_definitions": [{"name": "find", "runtime": {"script": SCRIPT, "dependencies": ["langchain-core>=0.3"]}}],
+        "nodes": [
+            {
+                "id": "main",
+                "type": "Orchestrator",
+                "config": {
+                    "name": "boss",
+                    "description": "Leads.",
+                    "system_prompt": "Lead.",
+                    "model": {"provider": "openai", "model": "gpt-4.1-mini"},
+                    "tools": ["find"],
+                    "state_schema": {"notes": {"type": "list", "item_type": "str", "reducer": "add_messages"}},
+                },
+            },
+            {
+                "id": "spec",
+                "type": "Specialist",
+                "config": {"name": "scout", "model": {"provider": "anthropic", "model": "claude-haiku"}, "tools": []},
+            },
+        ],
+        "edges": [{"source": "main", "target": "spec", "type": "orchestrator"}],
+    }
+
+
+def edited(edit: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
+    raw = usual()
+    edit(raw)
+    return raw
+
+
+def put(*path: Any) -> Callable[[dict[str, Any]], None]:
+    """An edit that puts the last argument at the path of the others."""
+    *way, last, value = path
+
+    def edit(raw: Any) -> None:
+        for step in way:
+            raw = raw[step]
+        raw[last] = value
+
+    return edit
+
+
+def drop(*path: Any) -> Callable[[dict[str, Any]], None]:
+    *way, last = path
+
+    def edit(raw: Any) -> None:
+        for step in way:
+            raw = raw[step]
+        del raw[last]
+
+    return edit
+
+
+def flatten(raw: dict[str, Any]) -> None:
+    for node in raw["nodes"]:
+        node.update(node.pop("config"))
+
+
+def test_the_contracts_example_is_taken() -> None:
+    parsed = definition.parse(usual())
+    assert parsed.orchestrator.name == "boss"
+    assert [node.name for node in parsed.specialists] == ["scout"]
+    assert parsed.orchestrator.config.state_schema["notes"].reducer == "add_messages"
+
+
+VARIANTS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "types in lower case": put("nodes", 0, "type", "orchestrator"),
+    "types in upper case": put("nodes", 0, "type", "ORCHESTRATOR"),
+    "configuration flat on the node": flatten,
+    "model_name inside model": put("nodes", 0, "config", "model", {"provider": "OpenAI", "model_name": "gpt-4.1-mini"}),
+    "model as text with its provider": put("nodes", 0, "config", "model", "openai:gpt-4.1-mini"),
+    "model as text of a known family": put("nodes", 0, "config", "model", "gpt-4.1-mini"),
+    "provider beside a model text": lambda raw: raw["nodes"][0]["config"].update(
+        provider="openai", model="gpt-4.1-mini"
+    ),
+    "model_name for model": lambda raw: raw["nodes"][0]["config"].update(
+        model_name=raw["nodes"][0]["config"].pop("model")
+    ),
+    "edges from and to": put("edges", [{"from": "main", "to": "spec"}]),
+    "no orchestrator: the first node": put("nodes", 0, "type", "Specialist"),
+    "no types at all": lambda raw: [node.pop("type") for node in raw["nodes"]],
+    "no name and version": lambda raw: (raw.pop("name"), raw.pop("version")),
+    "a version that is a number": put("version", 1.5),
+    "null for what is not there": put("edges", None),
+    "null in a configuration": put("nodes", 0, "config", "description", None),
+    "fields that mean nothing here": put("nodes", 0, "config", "position", {"x": 1}),
+}
+
+
+@pytest.mark.parametrize("edit", VARIANTS.values(), ids=VARIANTS.keys())
+def test_variants_mean_the_same(edit: Callable[[dict[str, Any]], Any]) -> None:
+    parsed = definition.parse(edited(edit))
+    main = parsed.orchestrator
+    assert (main.id, main.name) == ("main", "boss")
+    assert main.config.model is not None
+    assert (main.config.model.provider, main.config.model.model) == ("openai", "gpt-4.1-mini")
+    assert [node.name for node in parsed.specialists] == ["scout"]
+
+
+FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
+    ("unknown provider", put("nodes", 1, "config", "model", "provider", "acme"),
+     "nodes[1].config.model.provider: 'acme' is not one of 'openai', 'anthropic', 'ollama' or 'scripted'"),
+    ("unknown provider, flat", lambda raw: (put("nodes", 1, "config", "model", "provider", "acme")(raw), flatten(raw)),
+     "nodes[1].model.provider: 'acme' is not one of 'openai', 'anthropic', 'ollama' or 'scripted'"),
+    ("two orchestrators", put("nodes", 1, "type", "Orchestrator"),
+     "nodes[1].type: a second Orchestrator beside nodes[0], and exactly one would be right"),
+    ("unknown type", put("nodes", 1, "type", "Boss"),
+     "nodes[1].type: 'boss' is not one of 'orchestrator' or 'specialist'"),
+    ("unknown tool", put("nodes", 1, "config", "tools", ["nope"]),
+     "nodes[1].config.tools[0]: 'nope' is neither in tool_definitions nor built in"),
+    ("no nodes", put("nodes", []), "nodes: is empty, and would be right with at least one"),
+    ("nodes missing", drop("nodes"), "nodes: is missing"),
+    ("nodes not a list", put("nodes", "x"), "nodes: text, and a list would be right"),
+    ("a node that is text", put("nodes", 1, "x"), "nodes[1]: text, and an object would be right"),
+    ("node without id", drop("nodes", 1, "id"), "nodes[1].id: is missing"),
+    ("blank id", put("nodes", 1, "id", " "), "nodes[1].id: is blank, and would be right as text"),
+    ("the same id twice", lambda raw: (put("nodes", 1, "id", "main")(raw), drop("edges")(raw)),
+     "nodes[1].id: 'main' is there twice, and another name would be right"),
+    ("the same name twice", put("nodes", 1, "config", "name", "boss"),
+     "nodes[1].config.name: 'boss' is there twice, and another name would be right"),
+    ("the same tool twice", lambda raw: raw["tool_definitions"].append(copy.deepcopy(raw["tool_definitions"][0])),
+     "tool_definitions[1].name: 'find' is there twice, and another name would be right"),
+    ("a tool named like a built-in one", lambda raw: (put("tool_definitions", 0, "name", "task")(raw), put("nodes", 0, "config", "tools", [])(raw)),
+     "tool_definitions[0].name: 'task' is a built-in tool, and another name would be right"),
+    ("tool without runtime", drop("tool_definitions", 0, "runtime"),
+     "tool_definitions[0]: has not exactly one of runtime and mcp"),
+    ("empty script", put("tool_definitions", 0, "runtime", "script", "\n"),
+     "tool_definitions[0].runtime.script: is blank, and would be right as text"),
+    ("edge to nowhere", put("edges", 0, "target", "gone"), "edges[0].target: 'gone' is not the id of a node"),
+    ("edge from nowhere", put("edges", [{"from": "gone", "to": "spec"}]), "edges[0].from: 'gone' is not the id of a node"),
+    ("no model", drop("nodes", 0, "config", "model"),
+     "nodes[0].config.model: is missing, and would be right as provider and model"),
+    ("model without a name", put("nodes", 0, "config", "model", {"provider": "openai"}),
+     "nodes[0].config.model.model: is missing"),
+    ("model of an unknown family", put("nodes", 0, "config", "model", "llama"),
+     "nodes[0].config.model: 'llama' names no provider, and would be right as provider:model"),
+    ("scripted plan without a script", put("nodes", 0, "config", "model", {"provider": "scripted", "model": "plan"}),
+     "nodes[0].config.model: plan has no script, and would be right with a list of turns"),
+    ("unknown scripted model", put("nodes", 0, "config", "model", "scripted:dance"),
+     "nodes[0].config.model: 'dance' is not a scripted model: echo or plan"),
+    ("temperature too high", put("nodes", 0, "config", "model", "temperature", 9),
+     "nodes[0].config.model.temperature: 9: input should be less than or equal to 2"),
+    ("unknown field type", put("nodes", 0, "config", "state_schema", "notes", {"type": "tree"}),
+     "nodes[0].config.state_schema.notes.type: 'tree' is not one of"
+     " 'list', 'dict', 'str', 'int', 'float', 'bool' or 'any'"),
+    ("unknown reducer", put("nodes", 0, "config", "state_schema", "notes", "reducer", "max"),
+     "nodes[0].config.state_schema.notes.reducer: 'max' is not one of 'add_messages'"),
+    ("one field with two types", put("nodes", 1, "config", "state_schema", {"notes": "dict"}),
+     "nodes[1].config.state_schema.notes: differs from nodes[0].config.state_schema.notes, and the same would be right"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("edit", "message"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
+def test_a_fault_carries_its_path(edit: Callable[[dict[str, Any]], Any], message: str) -> None:
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(edited(edit))
+    assert (refused.value.type, refused.value.message) == ("invalid_definition", message)
+
+
+def test_all_faults_are_told_at_once_and_not_endlessly() -> None:
+    raw = edited(put("nodes", 1, "config", "tools", [f"tool{i}" for i in range(40)]))
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(raw)
+    assert "tools[9]" in refused.value.message
+    assert refused.value.message.endswith("and 30 more")
+
+
+def test_a_long_value_is_cut() -> None:
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(edited(put("nodes", 1, "config", "model", "provider", "x" * 5000)))
+    assert len(refused.value.message) < 250
+
+
+@pytest.mark.parametrize("raw", [None, [], "text", 5, {}, {"nodes": None}, {"nodes": [None]}, {"nodes": [{}]}])
+def test_nonsense_is_refused_and_never_crashes(raw: Any) -> None:
+    with pytest.raises(PermanentError):
+        definition.parse(raw)
+
+
+def test_the_digest_ignores_the_order_of_keys_and_nothing_else() -> None:
+    raw = usual()
+    turned = dict(reversed(raw.items()))
+    assert definition.digest(raw) == definition.digest(turned)
+    assert definition.digest(raw) != definition.digest(edited(put("nodes", 0, "config", "system_prompt", "Follow.")))
+    assert len(definition.digest({"text": "\ud800"})) == 64
+
+
+def test_an_mcp_server_is_a_tool_definition() -> None:
+    raw = edited(put("tool_definitions", 0, {"name": "find", "mcp": {"url": "https://mcp.example.com/mcp"}}))
+    tool = definition.parse(raw).tool_definitions[0]
+    assert tool.mcp is not None
+    assert tool.mcp.transport == "streamable_http"

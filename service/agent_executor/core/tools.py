@@ -60,4 +60,5 @@ def reply(answer: Outcome, name: str, call_id: str) -> ToolMessage | Command[Any
 
 def _messages(given: Sequence[Any] | Mapping[str, Any]) -> list[AnyMessage]:
     single = isinstance(given, Mapping | str) or hasattr(given, "content")
-    return cast("list[AnyMessage]", convert_to_messages([given] if single else list(given))  # type: ignore[list-item]  # it checks)
+    listed: list[Any] = [given] if single else list(given)
+    return cast("list[AnyMessage]", convert_to_messages(listed))

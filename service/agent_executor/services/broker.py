@@ -1,0 +1,86 @@
+"""The connection to NATS: one per process, never given up, its failures in our two words.
+
+A publish returns once JetStream has stored the message, or dropped it as a duplicate: a core publish is not durable.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+import nats
+import nats.errors
+import nats.js.errors
+import structlog
+from nats.aio.client import Client
+
+from agent_executor.errors import TemporaryError
+from agent_executor.models.jobs import Event
+from agent_executor.settings import Settings
+
+log = structlog.get_logger()
+
+CONNECT_SECONDS = 5
+RECONNECT_SECONDS = 0.5
+PUBLISH_SECONDS = 5.0
+MAX_PAYLOAD = 1024 * 1024  # NATS's default, until a server has said its own
+
+
+async def connect(settings: Settings) -> Client:
+    """A client that keeps trying, from the start on: the service is up, and not ready, while NATS is away."""
+
+    async def on_error(error: Exception) -> None:
+        # Address and reason only: a NATS URL may hold credentials.
+        log.warning("nats: trouble", error=type(error).__name__)
+
+    async def on_disconnect() -> None:
+        log.warning("nats: disconnected")
+
+    async def on_reconnect() -> None:
+        log.info("nats: connected again")
+
+    servers = [url.strip() for url in settings.nats_url.split(",")]
+    while True:
+        try:
+            return await nats.connect(
+                servers,
+                name="agent-executor",
+                error_cb=on_error,
+                disconnected_cb=on_disconnect,
+                reconnected_cb=on_reconnect,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=RECONNECT_SECONDS,
+                connect_timeout=CONNECT_SECONDS,
+                ping_interval=2,  # a silent broker is noticed within readiness's 5 s
+                max_outstanding_pings=1,
+                pending_size=64 * 1024 * 1024,
+            )
+        except (OSError, nats.errors.Error, TimeoutError) as error:
+            log.warning("nats: no connection yet", error=type(error).__name__)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+
+class Broker:
+    """Publishes to JetStream over one client."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._jetstream = client.jetstream(timeout=PUBLISH_SECONDS)
+
+    def max_payload(self) -> int:
+        """Bytes that the server takes in one message, headers included."""
+        return self._client.max_payload or MAX_PAYLOAD
+
+    async def publish(self, event: Event) -> None:
+        """Store an event; the outbox's `Publish`."""
+        await self.store(event.subject, event.payload, event.headers)
+
+    async def store(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> None:
+        """Return once JetStream has the message; `TemporaryError("nats_unavailable")` otherwise."""
+        if not self._client.is_connected:
+            # nats-py would keep the message and send it after the caller has given up on it.
+            raise TemporaryError("nats_unavailable", f"{subject}: not connected to NATS")
+        try:
+            await self._jetstream.publish(subject, payload, headers=dict(headers))
+        except nats.js.errors.NoStreamResponseError:
+            raise TemporaryError("nats_unavailable", f"{subject}: no stream takes this subject") from None
+        except (nats.errors.Error, OSError, TimeoutError) as error:
+            raise TemporaryError("nats_unavailable", f"{subject}: not stored ({type(error).__name__})") from error

@@ -1,0 +1,180 @@
+"""Live events to Dragonfly, contract section 5: best effort, in order, bounded, and never in a job's way.
+
+`emit` only puts a message into a buffer; one task sends what is there, at once when it was idle and then every 20 ms or
+20 messages. While the server is away the buffer keeps what fits and drops the rest (`end` is never dropped). A message
+is published on `langgraph:stream:{job_id}` and kept in the Redis Stream `…:log` under the id `{seq}-0`, so a reader of
+the log misses nothing, and a message that is sent twice is kept once.
+"""
+
+import asyncio
+import contextlib
+import datetime
+import json
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import redis.asyncio
+import redis.exceptions
+import structlog
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from agent_executor.services.json import dump
+from agent_executor.settings import Settings
+
+log = structlog.get_logger()
+
+BATCH_SECONDS = 0.02
+BATCH_MESSAGES = 20
+BUFFER_BYTES = 32 * 1024 * 1024
+RETRY_SECONDS = 0.5
+CALL_SECONDS = 2.0
+FOLLOW_SECONDS = 1.0
+EPOCH_BITS = 32  # a worker of a later epoch counts above all its predecessors, whatever they sent
+TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
+
+
+def channel(job_id: str) -> str:
+    """The pub/sub channel of a job; its log has the suffix `:log`."""
+    return f"langgraph:stream:{job_id}"
+
+
+def connect(settings: Settings, *, connections: int = 100) -> redis.asyncio.Redis:
+    """A client that fails fast; nothing is connected yet."""
+    secret = settings.dragonfly_password
+    return redis.asyncio.Redis(
+        host=settings.dragonfly_host,
+        port=settings.dragonfly_port,
+        password=secret.get_secret_value() if secret else None,
+        socket_timeout=CALL_SECONDS,
+        socket_connect_timeout=CALL_SECONDS,
+        max_connections=connections,
+        retry=Retry(NoBackoff(), 0),
+        protocol=2,
+    )
+
+
+@dataclass(slots=True)
+class _Message:
+    job_id: str
+    seq: int
+    body: bytes
+    last: bool
+
+
+class LiveEvents:
+    """The one sender of a process; `run` belongs to a task of its own."""
+
+    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
+        self._client = client
+        self._length = settings.event_log_length
+        self._expiry = math.ceil(settings.event_log_seconds)
+        self._buffer: deque[_Message] = deque()
+        self._bytes = 0
+        self._filled = asyncio.Event()
+        self._sending: asyncio.Lock = asyncio.Lock()
+        self.dropped = 0
+
+    def stream(self, job_id: str, trace_id: str, epoch: int) -> Callable[[str, dict[str, Any]], None]:
+        """The `emit` of one attempt at a job; its `seq` starts above those of every earlier epoch."""
+        seq = (epoch - 1) << EPOCH_BITS
+
+        def emit(event_type: str, data: dict[str, Any]) -> None:
+            nonlocal seq
+            seq += 1
+            now = datetime.datetime.now(datetime.UTC).isoformat()
+            message = {"event_type": event_type, "data": data, "seq": seq}
+            body = dump({**message, "job_id": job_id, "trace_id": trace_id, "ts": now})
+            self._put(_Message(job_id, seq, body, last=event_type == "end"))
+
+        return emit
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        while True:
+            await self._filled.wait()
+            if not await self._send():
+                await asyncio.sleep(RETRY_SECONDS)
+            elif len(self._buffer) < BATCH_MESSAGES:
+                await asyncio.sleep(BATCH_SECONDS)
+
+    async def flush(self, seconds: float = CALL_SECONDS) -> None:
+        """Send what is left, for a stopping pod; gives up after `seconds`, or at the first trouble."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self._buffer and await self._send():
+                    pass
+
+    async def end(self, job_id: str, trace_id: str, status: str) -> None:
+        """Make sure that a finished job's log ends with `end`: its worker may have died before it said so."""
+        try:
+            entries: Any = await self._client.xrevrange(f"{channel(job_id)}:log", count=1)
+        except TROUBLE:
+            return
+        last = json.loads(entries[0][1][b"event"]) if entries else {"seq": 0, "event_type": ""}
+        if last["event_type"] != "end":
+            now = datetime.datetime.now(datetime.UTC).isoformat()
+            message = {"event_type": "end", "data": {"status": status}, "seq": last["seq"] + 1}
+            body = dump({**message, "job_id": job_id, "trace_id": trace_id, "ts": now})
+            self._put(_Message(job_id, last["seq"] + 1, body, last=True))
+
+    def _put(self, message: _Message) -> None:
+        if self._bytes + len(message.body) > BUFFER_BYTES and not message.last:
+            self.dropped += 1
+            return
+        self._bytes += len(message.body)
+        self._buffer.append(message)
+        self._filled.set()
+
+    async def _send(self) -> bool:
+        async with self._sending:
+            batch = [self._buffer[i] for i in range(min(len(self._buffer), BATCH_MESSAGES))]
+            if not batch:
+                self._filled.clear()
+                return True
+            pipeline = self._client.pipeline(transaction=False)
+            for message in batch:
+                name = channel(message.job_id)
+                pipeline.publish(name, message.body)
+                pipeline.xadd(
+                    f"{name}:log", {"event": message.body}, id=f"{message.seq}-0", maxlen=self._length, approximate=True
+                )
+            for job_id in {message.job_id for message in batch}:
+                pipeline.expire(f"{channel(job_id)}:log", self._expiry)
+            try:
+                # An id that is there already (sent before an answer was lost) is an answer like any other.
+                await pipeline.execute(raise_on_error=False)
+            except TROUBLE as error:
+                log.warning("live events: not sent", error=type(error).__name__, waiting=len(self._buffer))
+                return False
+            for message in batch:
+                self._buffer.popleft()
+                self._bytes -= len(message.body)
+            return True
+
+
+async def replay(client: redis.asyncio.Redis, job_id: str, after: int = 0, count: int = 1000) -> list[dict[str, Any]]:
+    """At most `count` messages of a job's log with a `seq` above `after`; empty once they have expired."""
+    entries: Any = await client.xrange(f"{channel(job_id)}:log", min=f"({after}-0", count=count)
+    return [json.loads(fields[b"event"]) for _, fields in entries]
+
+
+async def follow(client: redis.asyncio.Redis, job_id: str, after: int = 0) -> AsyncIterator[dict[str, Any] | None]:
+    """A job's messages with a `seq` above `after`, as they come, without a gap.
+
+    None stands for a second without any: the caller may look whether the job still runs. Ends never by itself; raises
+    what `TROUBLE` lists when the server is away.
+    """
+    key = f"{channel(job_id)}:log"
+    while True:
+        answer: Any = await client.xread({key: f"{after}-0"}, count=100, block=int(FOLLOW_SECONDS * 1000))
+        if not answer:
+            yield None
+            continue
+        for _, fields in answer[0][1]:
+            message = json.loads(fields[b"event"])
+            after = message["seq"]
+            yield message

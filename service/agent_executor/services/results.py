@@ -1,0 +1,96 @@
+"""How a job's end is told: CloudEvents on `<prefix>.status.*`, contract section 6.
+
+Everything about an event follows from the job and its outcome, its id above all (`<job_id>/completed`), so telling the
+same end twice is one message in JetStream. No stack trace, no secret and no value that JSON cannot hold gets out. An
+event above the server's `max_payload` carries a reference to the API in place of its data.
+"""
+
+import datetime
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from agent_executor.errors import JobError
+from agent_executor.models.jobs import Event
+from agent_executor.services import json
+from agent_executor.services.cloudevents import PREFIX, STRUCTURED
+from agent_executor.settings import Settings
+
+SOURCE = "agent-executor-service"
+MESSAGE_LIMIT = 2000  # characters of an error's message on the wire
+_PRINTABLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) != "%")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Whose end is told, and in which trace."""
+
+    job_id: str
+    traceparent: str | None = None
+    tracestate: str | None = None
+
+
+class Results:
+    """Makes the events of one tenant; sends nothing."""
+
+    def __init__(self, settings: Settings, max_payload: Callable[[], int]) -> None:
+        self._subject = settings.subject
+        self._public_url = settings.public_url
+        self._max_payload = max_payload
+
+    def completed(self, origin: Origin, result: Any) -> Event:
+        """The job did what it was asked; a result that is too large is fetched from `/jobs/{id}/result`."""
+        return self._event(origin, "completed", {"result": result}, ref="/result")
+
+    def failed(self, origin: Origin, error: Mapping[str, Any]) -> Event:
+        """The job will not be tried again; `error` is `describe`'s."""
+        return self._event(origin, "failed", {"error": dict(error)})
+
+    def cancelled(self, origin: Origin) -> Event:
+        """Somebody asked for the end of the job."""
+        return self._event(origin, "cancelled", {})
+
+    def interrupted(self, origin: Origin, interrupts: Any, *, ordinal: int) -> Event:
+        """The job waits for people; a job can do so many times, and `ordinal` (from 1) says which time it is."""
+        return self._event(origin, "interrupted", {"interrupts": interrupts}, suffix=f"/{ordinal}")
+
+    def _event(
+        self, origin: Origin, outcome: str, data: Mapping[str, Any], *, suffix: str = "", ref: str = ""
+    ) -> Event:
+        id_ = f"{origin.job_id}/{outcome}{suffix}"
+        attributes = {
+            "specversion": "1.0",
+            "id": id_,
+            "source": SOURCE,
+            "type": PREFIX + outcome,
+            "subject": origin.job_id,
+            "time": datetime.datetime.now(datetime.UTC).isoformat(),
+            "datacontenttype": "application/json",
+        }
+        trace = {"traceparent": origin.traceparent, "tracestate": origin.tracestate if origin.traceparent else None}
+        attributes |= {name: value for name, value in trace.items() if value}
+        headers = {"Nats-Msg-Id": header_value(id_), "Content-Type": STRUCTURED}
+        if origin.traceparent:
+            headers["traceparent"] = origin.traceparent
+        payload = json.dump({**attributes, "data": {"job_id": origin.job_id, **data}})
+        room = self._max_payload() - sum(len(name) + len(value) + 4 for name, value in headers.items()) - 64
+        if len(payload) > room:
+            # https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md
+            path = f"/jobs/{quote(origin.job_id, safe='')}{ref}"
+            payload = json.dump({**attributes, "dataref": (self._public_url or "").rstrip("/") + path})
+        return Event(id_, origin.job_id, self._subject("status", outcome), payload, headers)
+
+
+def describe(error: JobError, attempts: int) -> dict[str, Any]:
+    """An error as it goes on the wire and into the job's row."""
+    message = error.message if len(error.message) <= MESSAGE_LIMIT else error.message[: MESSAGE_LIMIT - 1] + "…"
+    return {"type": error.type, "message": json.clean(message), "retryable": error.retryable, "attempts": attempts}
+
+
+def header_value(text: str) -> str:
+    """Any text as a NATS header's value, different for different texts: anything but printable ASCII percent-encoded.
+
+    NATS clients cut blanks off both ends and write what is not ASCII as they please, and a job id may hold both.
+    """
+    return quote(text, safe=_PRINTABLE)

@@ -23,6 +23,10 @@ class UnreadableError(Exception):
     """A file cannot be used; the message is `FILE: what` or `FILE:LINE: what`."""
 
 
+class RefusedError(Exception):
+    """Claims that are invalid; the message has one `FILE:LINE: path: what, and what would be right` a line."""
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """One object of a file."""

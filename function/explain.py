@@ -1,0 +1,190 @@
+"""Which claim field, size profile or platform setting decided each value of the rendered objects.
+
+Nothing is annotated and nothing is guessed: every input is changed, one at a time, the claim is rendered again, and
+what moved was decided by it. Rendering is pure and takes a fraction of a millisecond, so the answer is true by
+construction and stays true when a renderer changes.
+"""
+
+import contextlib
+import copy
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from function import claim, platform, resources
+from function.fields import find, leaves
+from function.invalid import Invalid
+from function.platform import Platform
+from function.preview import Preview
+from function.sizes import SizeProfile
+from function.yaml_writer import scalar
+
+MOST_TRIES = 24  # values that one input is changed to
+PEERS = {"timezone": ("UTC", "Europe/Berlin"), "kind": ("ClusterSecretStore", "SecretStore")}
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One value that something else could stand for: where it stands, and what a person calls that."""
+
+    part: str  # "claim", "metadata" or "platform"
+    steps: tuple[str | int, ...]
+    value: Any
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """One field of a rendered object and every input that moves it; none means that the function fixes it."""
+
+    key: str
+    path: str
+    value: str
+    inputs: tuple[str, ...]
+
+
+def decisions(preview: Preview, path: str = "") -> Iterator[Decision]:
+    """What decided each field of a claim's objects, below `path` where given (`deployment.spec.template.metadata`).
+
+    Raises:
+        LookupError: the claim becomes nothing that has that path.
+    """
+    key, _, inside = path.partition(".")
+    if path and key not in preview.objects:
+        raise LookupError(f"no {key[:80]!r}, there is {', '.join(preview.objects)}")
+    wanted = find(preview.objects[key], inside) if inside else ""
+    base = flat(preview.objects)
+    moved: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for given in inputs(preview):
+        for place in moves(preview, given, base):
+            moved[place].append(given.said)
+    for (name, field), value in base.items():
+        if not path or (name == key and re.match(rf"{re.escape(wanted)}($|[.\[])" if wanted else "", field)):
+            said = (*moved[name, field], *(reason for part in parents(field) for reason in moved[name, part]))
+            yield Decision(name, field, value, tuple(dict.fromkeys(said)))
+
+
+def inputs(preview: Preview) -> Iterator[Input]:
+    """Every value that rendering can depend on."""
+    asked, body = preview.claim, preview.document.body
+    for steps, value in values(asked.spec.model_dump(by_alias=True, mode="json", exclude_none=True)):
+        name = "spec" + spelt(steps)
+        given = holds(body.get("spec"), steps)
+        yield Input("spec", steps, value, f"{name} ({preview.document.place(name) if given else 'its default'})")
+    reference = "claimRef" in body.get("spec", {})
+    for field in ("name", "namespace"):
+        steps = ("spec", "claimRef", field) if reference else ("metadata", field)
+        where = ".".join(steps)
+        yield Input("claim", steps, getattr(asked, field), f"{where} ({preview.document.place(where)})")
+    settings = asked.platform
+    for steps, value in values(
+        settings.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"profiles"})
+    ):
+        default = holds(platform.DEFAULT.model_dump(by_alias=True, mode="json"), steps, value)
+        yield Input("platform", steps, value, f"platform {spelt(steps)[1:]}{' (its default)' * default}")
+    row = settings.sizes(preview.profiles)[asked.size].model_dump(by_alias=True, mode="json")
+    for steps, value in values(row):
+        yield Input(
+            "platform", ("profiles", asked.size, *steps), value, f"size profile {asked.size}: {spelt(steps)[1:]}"
+        )
+
+
+def moves(preview: Preview, given: Input, base: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
+    """The fields, or the highest parts that come and go as a whole, that changing one input moves."""
+    changes: list[Mapping[tuple[str, str], str]] = []
+    for other in alternatives(given, preview.claim.platform.sizes(preview.profiles)):
+        with contextlib.suppress(Invalid):
+            changes.append(flat(rendered(preview, given, other)))
+    # A change that adds or drops an entry also moves whatever stands behind it in a list: one that does not says more.
+    moved: dict[tuple[str, str], None] = {}
+    for there in [change for change in changes if change.keys() == base.keys()] or changes:
+        parts = {(key, part) for key, field in there for part in (field, *parents(field))}
+        for (key, field), value in base.items():
+            if there.get((key, field)) != value:
+                missing = [part for part in (field, *parents(field)) if (key, part) not in parts]
+                moved[key, missing[-1] if missing else field] = None
+    return list(moved)
+
+
+def rendered(preview: Preview, given: Input, other: Any) -> Mapping[str, resources.Manifest]:
+    """The claim's objects with one input changed."""
+    body, settings = preview.document.body, preview.claim.platform
+    if given.part == "platform":
+        dump = settings.model_dump(by_alias=True, mode="json", exclude_none=True)
+        if given.steps[0] == "profiles":
+            row = settings.sizes(preview.profiles)[preview.claim.size].model_dump(by_alias=True, mode="json")
+            dump["profiles"] = {**dump["profiles"], preview.claim.size: row}
+        settings = platform_of(changed(dump, given.steps, other))
+    else:
+        body = changed(body, ("spec", *given.steps) if given.part == "spec" else given.steps, other)
+    return resources.render(claim.parse(body, settings, preview.profiles), settings)
+
+
+def platform_of(spec: Any) -> Platform:
+    """A Platform of the spec of an Input."""
+    return platform.parse({"apiVersion": platform.API_VERSION, "kind": platform.KIND, "spec": spec})
+
+
+def changed(body: Any, steps: Sequence[str | int], value: Any) -> Any:
+    """A copy with another value at one place, and whatever it takes to have that place."""
+    made = copy.deepcopy(body)
+    here = made
+    for step in steps[:-1]:
+        here = here.setdefault(step, {}) if isinstance(here, dict) else here[step]
+    here[steps[-1]] = value
+    return made
+
+
+def alternatives(given: Input, offered: Mapping[str, SizeProfile]) -> list[Any]:
+    """Other values of the same sort; most are invalid somewhere, and those are passed over."""
+    value, last = given.value, given.steps[-1]
+    if isinstance(value, bool):
+        return [not value]
+    if isinstance(value, int):
+        return [value + 1, value - 1]
+    if given.part == "spec" and given.steps == ("size",):
+        return [size for size in offered if size != value]
+    text = str(value)
+    words = [f"{text[: word.end()]}x{text[word.end() :]}" for word in re.finditer("[A-Za-z]+", text)]
+    digits = [
+        f"{text[:at]}{(int(text[at]) + 1) % 10}{text[at + 1 :]}" for at in range(len(text)) if "0" <= text[at] <= "9"
+    ]
+    return [*PEERS.get(str(last), ()), *words[:MOST_TRIES], *digits[:MOST_TRIES]]
+
+
+def values(node: Any, steps: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+    """Every scalar below a node, with the way to it."""
+    if isinstance(node, Mapping | list):
+        for step, item in node.items() if isinstance(node, Mapping) else enumerate(node):
+            yield from values(item, (*steps, step))
+    else:
+        yield steps, node
+
+
+def holds(node: Any, steps: Sequence[str | int], *wanted: Any) -> bool:
+    """Whether there is something at the end of the way, and that it is what is wanted where that is given."""
+    for step in steps:
+        try:
+            node = node[step]
+        except (LookupError, TypeError):
+            return False
+    return not wanted or node == wanted[0]
+
+
+def flat(objects: Mapping[str, resources.Manifest]) -> dict[tuple[str, str], str]:
+    """The fields of every object, by the object's key and their path, as YAML shows them."""
+    return {(key, path): scalar(value) for key, made in objects.items() for path, value in leaves(made)}
+
+
+def parents(path: str) -> Iterator[str]:
+    """The parts that a field is in, from the nearest to the object itself."""
+    for found in reversed(list(re.finditer(r"\.|\[(?:'[^']*'|[^][]*)\]", path))):
+        yield path[: found.start()]
+    yield ""
+
+
+def spelt(steps: Sequence[str | int]) -> str:
+    """The steps as a path, with a dot before it."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in steps)

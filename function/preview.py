@@ -1,0 +1,96 @@
+"""Files to rendered objects, without Crossplane: the pure core of the function, fed from documents.
+
+Invariant: all or nothing. Where one claim of several is invalid, every fault of every claim is reported and nothing is
+rendered, so that half of a change can never be piped into `kubectl apply`.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from function import claim, documents, platform, readiness, resources, sizes, status
+from function.claim import Claim
+from function.documents import Document, RefusedError, UnreadableError
+from function.invalid import Invalid
+from function.platform import Platform
+from function.resources import Manifest
+from function.sizes import SizeProfile
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A claim of a file, and what it becomes."""
+
+    document: Document
+    claim: Claim
+    profiles: Mapping[str, SizeProfile]
+    objects: Mapping[str, Manifest]
+
+
+def load(
+    names: Sequence[str], input_file: str | None = None, profiles: Mapping[str, SizeProfile] | None = None
+) -> list[Preview]:
+    """Every claim in the files, directories and `-`, rendered for the platform of `input_file`.
+
+    Raises:
+        RefusedError: at least one of the claims is invalid.
+        UnreadableError: a file is, or the platform's Input is invalid.
+    """
+    settings, offered = read_platform(input_file), sizes.STANDARD if profiles is None else profiles
+    found: list[Preview] = []
+    faults: list[str] = []
+    for document in documents.claims(names):
+        try:
+            asked = claim.parse(document.body, settings, offered)
+        except Invalid as error:
+            faults += located(document, error)
+        else:
+            found.append(Preview(document, asked, offered, resources.render(asked, settings)))
+    if faults:
+        raise RefusedError("\n".join(faults))
+    return found
+
+
+def read_platform(name: str | None) -> Platform:
+    """The platform of an Input's file, or the default one."""
+    if name is None:
+        return platform.DEFAULT
+    document = documents.platform(name)
+    try:
+        return platform.parse(document.body)
+    except Invalid as error:
+        raise UnreadableError("\n".join(located(document, error, "input."))) from None
+
+
+def located(document: Document, error: Invalid, root: str = "") -> Iterator[str]:
+    """Each fault of a document behind the file and line that it is mended in."""
+    for fault in error.faults:
+        path = fault.partition(": ")[0].removeprefix(root)
+        yield f"{document.place(path)}: {fault}"
+
+
+def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What the function would say of a claim, line by line: its objects' readiness and its own conditions.
+
+    `observed` are objects as `kubectl get -o yaml` shows them. One belongs to the claim if it has the kind, name and
+    namespace (the claim's, where it has none) of an object that the claim becomes; others are passed over.
+    """
+    namespace = preview.claim.namespace
+    here = {identity(found, namespace): found for found in observed}
+    keys = {key: identity(made, namespace) for key, made in preview.objects.items()}
+    seen = {key: here[where] for key, where in keys.items() if where in here}
+    judged = {key: readiness.judge(resources.REGISTRY[key].kind, key, seen) for key in keys}
+    ready = all(each.ready for each in judged.values())
+    yield f"{namespace}/{preview.claim.name}: {'ready' if ready else 'not ready'}"
+    for key, each in judged.items():
+        yield f"  {key}: {'ready' if each.ready else 'not ready'}, {each.reason}{each.message and f': {each.message}'}"
+    for condition in status.conditions(preview.claim, judged):
+        said = condition.message and f": {condition.message}"
+        yield f"  {condition.type}={condition.holds}, {condition.reason}{said}"
+
+
+def identity(manifest: Mapping[str, Any], namespace: str = "") -> tuple[str, str, str]:
+    """What makes an object that object: kind, namespace and name; `namespace` where it has none of its own."""
+    metadata = manifest.get("metadata")
+    named = metadata if isinstance(metadata, Mapping) else {}
+    return str(manifest.get("kind")), str(named.get("namespace") or namespace), str(named.get("name"))

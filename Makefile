@@ -32,6 +32,7 @@ lock: $(UV) ## requirements/*.txt from pyproject.toml, with hashes and without a
 	@$(LOCK) --extra function -o requirements/function.txt
 	@$(LOCK) --extra service -o requirements/service.txt
 	@$(LOCK) --extra function --extra service --extra local --group dev -o requirements/dev.txt
+	@$(LOCK) --group checkov -o requirements/checkov.txt
 
 $(UV):
 	@$(PYTHON) -m venv build/uv

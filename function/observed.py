@@ -45,7 +45,7 @@ def items(node: Any, *path: str) -> Iterator[Any]:
     found = at(node, *path)
     if isinstance(found, list):
         return iter(found)
-    return iter(()) if isinstance(found, dict) else map(_plain, getattr(found, "values", ()))
+    return iter(()) if isinstance(found, dict) else map(plain, getattr(found, "values", ()))
 
 
 def conditions(node: Any) -> dict[str, Condition]:
@@ -61,10 +61,10 @@ def _child(node: Any, key: str) -> Any:
         return node.get(key)
     fields = getattr(node, "fields", None)
     # Only asked for what is there: reading a missing key of a Protobuf map would create it.
-    return _plain(fields[key]) if fields is not None and key in fields else None
+    return plain(fields[key]) if fields is not None and key in fields else None
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """What a Protobuf Value holds."""
     kind = value.WhichOneof("kind")
     return None if kind is None or kind == "null_value" else getattr(value, kind)
@@ -76,5 +76,5 @@ def whole(node: Any) -> Any:
         return node
     fields = getattr(node, "fields", None)
     if fields is not None:
-        return {key: whole(_plain(value)) for key, value in fields.items()}
-    return [whole(_plain(value)) for value in node.values]
+        return {key: whole(plain(value)) for key, value in fields.items()}
+    return [whole(plain(value)) for value in node.values]

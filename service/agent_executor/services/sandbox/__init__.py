@@ -1,9 +1,9 @@
 """The walls around a tool script, as far as an unprivileged process can build them: no user namespace, no container.
 
 `enter` is called once, in a process of its own that has run nothing of the script yet, and there is no way back out:
-no new privileges, no capabilities, seccomp, Landlock, resource limits. `shield` protects the service from its children: a
-process that cannot be dumped has an unreadable `/proc/<pid>/environ` and `mem` for others of the same user. `report` says
-at start what this kernel does not give. Without seccomp there is no sandbox, and no script runs.
+no new privileges, no capabilities, seccomp, Landlock, resource limits. `shield` protects the service from its
+children: a process that cannot be dumped has an unreadable `/proc/<pid>/environ` and `mem` for others of the same
+user. `report` says at start what this kernel does not give. Without seccomp there is no sandbox, and no script runs.
 """
 
 import ctypes
@@ -23,17 +23,17 @@ PR_SET_DUMPABLE, PR_SET_PDEATHSIG, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT, PR_CAP_A
 SECCOMP_GET_ACTION_AVAIL = 2
 CAPABILITY_VERSION_3 = 0x20080522
 NOBODY = 65534
-# Shared libraries, time zones, certificates: what an import or a clock may read, and nothing that a service keeps for itself.
+# What an import or a clock reads: libraries, time zones, certificates. Nothing that a service keeps for itself.
 SYSTEM: Final = (
-    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime", "/etc/mime.types",
-    "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/usr/share/zoneinfo", "/usr/share/ca-certificates",
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
+    "/etc/mime.types", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/usr/share/zoneinfo", "/usr/share/ca-certificates",
 )  # fmt: skip
 RESOLVER: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services")
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-class Unavailable(Exception):
+class Unavailable(Exception):  # noqa: N818  # the sandbox is
     """The kernel gives no sandbox at all; the message says what is missing."""
 
 
@@ -109,11 +109,12 @@ def _limit(walls: Walls) -> None:
         resource.RLIMIT_MSGQUEUE: (0, 0),
     }
     for which, pair in limits.items():
-        resource.setrlimit(which, pair)
+        most = resource.getrlimit(which)[1]
+        resource.setrlimit(which, pair if most == resource.RLIM_INFINITY else (min(pair[0], most), min(pair[1], most)))
 
 
 def _python() -> set[str]:
-    """Where Python's own and installed modules are; not `sys.path`, on which an editable install puts its repository."""
+    """Where Python's own and installed modules are; not `sys.path`, where an editable install puts its repository."""
     paths = sysconfig.get_paths()
     return {paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")} | {
         str(Path(sys.base_prefix, "lib"))

@@ -1,8 +1,8 @@
 """The files that a tool worker may reach, by Landlock: what is listed, and nothing else, not even `/proc`.
 
-A ruleset holds every right that this kernel can hold back, so a newer kernel holds back more; `missing` says what an older
-one cannot. A process under Landlock can also trace or read the memory of none outside, root or not.
-Source: Linux `Documentation/userspace-api/landlock.rst` and `include/uapi/linux/landlock.h`.
+A ruleset holds every right that this kernel can hold back, so a newer kernel holds back more; `missing` says what an
+older one cannot. A process under Landlock can also trace or read the memory of none outside, root or not. Source:
+Linux `Documentation/userspace-api/landlock.rst` and `include/uapi/linux/landlock.h`.
 """
 
 import ctypes

@@ -1,8 +1,9 @@
-"""The filter on system calls that a tool worker puts on itself: classic BPF, assembled here, as the kernel reads it.
+"""The filter on system calls that a tool worker puts on itself: classic BPF, assembled here as the kernel reads it.
 
-Whatever is not allowed fails with EPERM, which a script sees as a PermissionError; a call of another architecture kills the
-process, since its numbers mean other calls. The order of instructions is the whole logic: architecture, number, arguments.
-Sources: Linux `Documentation/userspace-api/seccomp_filter.rst`, `include/uapi/linux/{seccomp,filter,bpf_common}.h`.
+Whatever is not allowed fails with EPERM, which a script sees as a PermissionError; a call of another architecture
+kills the process, since its numbers mean other calls. The order of instructions is the whole logic: architecture,
+number, arguments. Sources: Linux `Documentation/userspace-api/seccomp_filter.rst`,
+`include/uapi/linux/{seccomp,filter,bpf_common}.h`.
 """
 
 import ctypes

@@ -1,8 +1,8 @@
 """What a tool script may ask of the kernel: the allowed system calls and their numbers on two machines.
 
-An allow-list, so that a call this list does not know (ptrace, io_uring, execve, fork, mount, the next one invented) is refused.
-Numbers: Linux `arch/x86/entry/syscalls/syscall_64.tbl` and, for aarch64, `include/uapi/asm-generic/unistd.h`; None
-where a machine does not have the call. Calls whose arguments matter stand in `seccomp.py`, not here.
+An allow-list, so that a call this list does not know (ptrace, io_uring, execve, fork, mount, the next one invented) is
+refused. Numbers: Linux `arch/x86/entry/syscalls/syscall_64.tbl` and, for aarch64, `include/uapi/asm-generic/unistd.h`;
+None where a machine does not have the call. Calls whose arguments matter stand in `seccomp.py`, not here.
 """
 
 import platform

@@ -1,7 +1,7 @@
 """A worker's own directory: made for one call, watched while it runs, removed afterwards whatever the script put there.
 
-No path in here is longer than two steps, however deep a script nested its directories: removal lifts every directory up to
-the top before it empties it. Called when no process of the worker is left, so nothing moves underneath.
+No path in here is longer than two steps, however deep a script nested its directories: removal lifts every directory
+up to the top before it empties it. Called when no process of the worker is left, so nothing moves underneath.
 """
 
 import os
@@ -15,7 +15,7 @@ def make(base: Path | None) -> str:
 
 
 def usage(directory: str, most_entries: int) -> tuple[int, int]:
-    """(bytes, entries) below a directory; counting stops soon after `most_entries`. What vanishes meanwhile is passed over."""
+    """(bytes, entries) below a directory; counting stops after `most_entries`. What vanishes meanwhile is passed over."""
     size = entries = 0
     waiting = [directory]
     while waiting and entries <= most_entries:
@@ -39,7 +39,7 @@ def remove(directory: str) -> None:
     lifted = 0
     top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
-        while names := os.listdir(top):
+        while names := os.listdir(top):  # noqa: PTH208  # by descriptor: there is no path to follow
             for name in names:
                 if not _is_directory(name, top):
                     os.unlink(name, dir_fd=top)
@@ -47,7 +47,7 @@ def remove(directory: str) -> None:
                 os.chmod(name, 0o700, dir_fd=top)
                 inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
                 try:
-                    for child in os.listdir(inner):
+                    for child in os.listdir(inner):  # noqa: PTH208
                         if _is_directory(child, inner):
                             os.chmod(child, 0o700, dir_fd=inner)  # a directory that moves is written to: its `..`
                             lifted += 1

@@ -1,7 +1,7 @@
 """The template process and the workers that it forks, as the service sees them: started, watched, ended.
 
-One worker is kept warm: forked, closed in and waiting, so that a call costs no fork. A worker answers one request and is
-never used again. All processes end with the pool.
+One worker is kept warm: forked, closed in and waiting, so that a call costs no fork. A worker answers one request and
+is never used again. All processes end with the pool.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What the rest of the service calls: describe a tool script, call it, and be told in words what became of it.
 
-Whatever a script does is an outcome of its own call: a result, or an error text for the model. A job sees a PermanentError only
-for a script that cannot be described, and a TemporaryError only when this machine gives no worker.
+Whatever a script does is an outcome of its own call: a result, or an error text for the model. A job sees a
+PermanentError only for a script that cannot be described, and a TemporaryError only when this machine gives no worker.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class ToolRunner:
         except wire.Garbage as error:
             why = str(error)
         except (asyncio.IncompleteReadError, OSError):
-            why = ""  # it ended without an answer; how, its exit status tells
+            why = "" if await watch.ends(worker) else "it closed the connection without an answer"
         finally:
             status = await asyncio.shield(self._pool.end(worker))
         if why is None:

@@ -1,6 +1,7 @@
 """The worker's program: load one tool script, describe it or call it, answer once. Runs behind the walls only.
 
-Whatever goes wrong in here is an answer too: `{"error": text}`, for the model to read, with the script's own lines only.
+Whatever goes wrong in here is an answer too: `{"error": text}`, for the model to read, with the script's own lines
+only.
 """
 
 import asyncio
@@ -27,9 +28,23 @@ from agent_executor.services.tools import wire
 MODULE: Final = "tool_script"
 FILE: Final = "<tool script>"
 EMPTY: Final[dict[object, Callable[[], object]]] = {dict: dict, list: list, str: str}
+REHEARSAL: Final = """
+from typing import Annotated, TypedDict
+from langchain.tools import InjectedState, ToolRuntime
+from langchain_core.tools import tool
+from langgraph.types import Command
+
+class Note(TypedDict):
+    text: str
+
+@tool
+async def rehearse(text: str, runtime: ToolRuntime, files: Annotated[dict, InjectedState("files")], note: Note = None):
+    \"\"\"Say nothing.\"\"\"
+    return Command(update={"files": files})
+"""
 
 
-class Refused(Exception):
+class Refused(Exception):  # noqa: N818  # what happened
     """The script is not one that can be run; the message is for its author."""
 
 
@@ -143,12 +158,19 @@ def explain(error: BaseException) -> str:
 
 
 def prepare() -> None:
-    """In the template, before any fork: make `typing.TypedDict` one that pydantic accepts on Python 3.11.
+    """In the template, before any fork: make `typing.TypedDict` one that pydantic accepts, and play a script of ours.
 
-    pydantic refuses the standard library's before 3.12, where it does not yet keep what pydantic asks for; scripts use it.
+    pydantic refuses the standard library's TypedDict before Python 3.12, and scripts use it. The rehearsal fills the
+    lazy imports and caches that each worker would otherwise fill again for its one call (20 ms).
     """
     if sys.version_info < (3, 12):
         typing.TypedDict = typing_extensions.TypedDict
+    request = {"op": "call", "script": REHEARSAL, "args": {"text": ""}, "job_id": "", "tool_call_id": "", "state": {}}
+    for operation in ("describe", "call"):
+        answer = respond({**request, "op": operation})
+        if "error" in answer:
+            raise RuntimeError(f"the rehearsal of a tool script failed: {answer['error']}")
+    del sys.modules[MODULE]
 
 
 def _answer(result: Any) -> dict[str, Any]:

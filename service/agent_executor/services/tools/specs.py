@@ -45,8 +45,8 @@ class Limits:
 class ToolSpec:
     """One script as the graph needs to know it.
 
-    `args_schema` is the JSON schema of what the model fills in, injected arguments left out. `state_fields` are the fields
-    of the graph's state that the script reads (`InjectedState("files")`), None for all of it (`InjectedState`,
+    `args_schema` is the JSON schema of what the model fills in, injected arguments left out. `state_fields` are the
+    fields of the graph's state that the script reads (`InjectedState("files")`), None for all of it (`InjectedState`,
     `ToolRuntime`), empty for none.
     """
 
@@ -59,7 +59,7 @@ class ToolSpec:
 
 @dataclass(frozen=True)
 class Content:
-    """What a call says to the model: text or content blocks. `error` is for the model to read, not for the job to fail."""
+    """What a call says to the model: text or content blocks. `error` is for the model to read; the job goes on."""
 
     content: str | list[str | dict[str, Any]]
     status: Literal["success", "error"] = "success"

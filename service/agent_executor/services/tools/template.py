@@ -1,9 +1,9 @@
 """The template: a clean process that has imported LangChain once and forks a worker for every request it is sent.
 
 It never runs a script and never holds a secret: it was started by exec with an empty environment. Requests come as one
-datagram each on the socket it was given, with the worker's end of a new channel beside them; it answers with the worker's
-pid, and again when that worker ends. Started as `python -I -m agent_executor.services.tools.template FD`; ends, and its
-workers with it, when the service closes the other end.
+datagram each on the socket it was given, with the worker's end of a new channel beside them; it answers with the
+worker's pid, and again when that worker ends. Started as `python -I -m agent_executor.services.tools.template FD`;
+ends, and its workers with it, when the service closes the other end.
 """
 
 import gc

@@ -1,4 +1,4 @@
-"""Watching a worker from outside for what the kernel has no limit for: its threads and the space its directory takes."""
+"""Watching a worker from outside for what the kernel has no limit for: its threads, the space of its directory."""
 
 import asyncio
 import signal
@@ -11,10 +11,11 @@ from agent_executor.services.tools.pool import Worker
 from agent_executor.services.tools.specs import Limits
 
 LOOK_SECONDS = 0.02  # a thread takes some 30 us to start: a few hundred at most slip through
+GRACE_SECONDS = 0.5
 DIRECTORY_EVERY = 10  # looks
 
 
-class Exceeded(Exception):
+class Exceeded(Exception):  # noqa: N818  # what happened
     """The worker used more than its limit; the message names it."""
 
 
@@ -32,6 +33,11 @@ async def guard(worker: Worker, limits: Limits, exchange: Coroutine[Any, Any, An
         return talk.result()
     finally:
         talk.cancel()
+
+
+async def ends(worker: Worker) -> bool:
+    """Whether a worker that has hung up is on its way out by itself; then its exit status says why."""
+    return bool((await asyncio.wait({worker.ended}, timeout=GRACE_SECONDS))[0])
 
 
 def epitaph(status: int, limits: Limits) -> str:

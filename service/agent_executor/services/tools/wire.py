@@ -1,25 +1,25 @@
 """Between service and worker: one frame each way, a 4-byte big-endian length and JSON; never a pickle.
 
-The worker is hostile: `decode` builds nothing but JSON values and LangChain messages of the known types, whatever was sent, and
-raises `Garbage` for the rest. A value under a `$message` key is a message as `messages_to_dict` writes it; a dict
-that really has a key like that travels as a `$dict` of pairs.
+The worker is hostile: `decode` builds nothing but JSON values and LangChain messages of the known types, whatever was
+sent, and raises `Garbage` for the rest. A value under a `$message` key is a message as `messages_to_dict` writes it; a
+dict that really has a key like that travels as a `$dict` of pairs.
 """
 
 import dataclasses
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from langchain_core.messages import BaseMessage, messages_from_dict
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 MESSAGE, PAIRS = "$message", "$dict"
 DEPTH: Final = 64  # deeper than any state; far below where recursion ends
 HEAD: Final = struct.Struct(">I")
 
 
-class Garbage(ValueError):
+class Garbage(ValueError):  # noqa: N818  # what it is, not that it is an error
     """A frame that is no answer: not JSON, too deep, or not of the agreed form."""
 
 
@@ -38,6 +38,8 @@ def unpack(body: bytes) -> Any:
     """The value of a frame's body; `Garbage` for anything else. NaN and infinities become None."""
     try:
         return decode(json.loads(body, parse_constant=lambda _: None))
+    except Garbage:
+        raise
     except (ValueError, RecursionError) as error:  # JSON, UTF-8 and pydantic errors are ValueErrors
         raise Garbage("it sent no valid answer") from error
 
@@ -63,7 +65,7 @@ def encode(value: Any) -> Any:
 def decode(value: Any, depth: int = 0) -> Any:
     """The reverse of `encode`, trusting nothing. `Garbage`."""
     if depth > DEPTH:
-        _refuse("is nested too deeply")
+        raise Garbage("its answer is nested too deeply")
     if isinstance(value, list):
         return [decode(each, depth + 1) for each in value]
     if not isinstance(value, dict):
@@ -78,25 +80,22 @@ def decode(value: Any, depth: int = 0) -> Any:
 def _message(value: dict[str, Any], depth: int) -> BaseMessage:
     match value:
         case {"$message": {"type": str() as type_, "data": dict() as data}}:
+            fields = decode(data, depth + 1)
             try:
-                return messages_from_dict([{"type": type_, "data": decode(data, depth + 1)}])[0]
-            except (ValidationError, ValueError, TypeError, KeyError):
-                _refuse("has a message that is none")
-    _refuse("has a message that is none")
+                return messages_from_dict([{"type": type_, "data": fields}])[0]
+            except (ValueError, TypeError, KeyError) as error:  # pydantic's are ValueErrors
+                raise Garbage("its answer has a message that is none") from error
+    raise Garbage("its answer has a message that is none")
 
 
 def _pairs(pairs: Any, depth: int) -> dict[str, Any]:
     if not isinstance(pairs, list):
-        _refuse("has a map that is none")
+        raise Garbage("its answer has a map that is none")
     found: dict[str, Any] = {}
     for pair in pairs:
         match pair:
             case [str() as key, each]:
                 found[key] = decode(each, depth + 1)
             case _:
-                _refuse("has a map that is none")
+                raise Garbage("its answer has a map that is none")
     return found
-
-
-def _refuse(what: str) -> NoReturn:
-    raise Garbage(f"its answer {what}")

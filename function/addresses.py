@@ -1,6 +1,7 @@
 """Where pods connect to: NATS URLs, host:port pairs and networks.
 
-Invariant: nothing here ever repeats a URL's text, since people paste credentials into URLs; only parsed hosts and ports.
+Invariant: nothing here ever repeats a URL's text, since people paste credentials into URLs: only parsed hosts and
+ports.
 """
 
 import re
@@ -44,13 +45,20 @@ class Server:
 
     @property
     def service(self) -> tuple[str, str | None] | None:
-        """The cluster's Service (name, namespace) that the host is; namespace None is the pod's own; None: not a Service."""
+        """The Service (name, namespace) that the host is, namespace None being the pod's own; None when it is none."""
         labels = self.host.rstrip(".").split(".")
         if len(labels) == 1 and not self.host.startswith("["):
             return labels[0], None
         if len(labels) == 2 or labels[2:] in (["svc"], ["svc", "cluster", "local"]):
             return labels[0], labels[1]
         return None
+
+    def monitoring(self, namespace: str) -> str:
+        """The host:port of its monitoring port, seen by a pod in `namespace`."""
+        if self.service is None:
+            return f"{self.host}:{MONITORING_PORT}"
+        # The chart's `nats` Service does not open that port, `nats-headless` does.
+        return f"nats-headless.{self.service[1] or namespace}.svc.cluster.local:{MONITORING_PORT}"
 
 
 @lru_cache(maxsize=1024)
@@ -117,7 +125,7 @@ def check_host(host: str) -> None:
     if host.startswith("["):
         check_address(_address(host[1:-1], host))
     elif re.fullmatch("[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]):
-        # What ends in a number is an address to every resolver, also as 0xA9FEA9FE or 0251.254.43518; only the plain form is taken.
+        # Resolvers take what ends in a number for an address, also 0xA9FEA9FE or 0251.254.43518: only the plain form is.
         check_address(_address(name, host))
     elif name in METADATA_NAMES:
         msg = f"{show(host)} is a metadata service, which hands out the machine's credentials"

@@ -4,6 +4,7 @@ Invariant: every fault names the bound, so that a tenant knows what to ask the p
 """
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from function import images
 from function.addresses import inside, nats_servers, overlap
@@ -13,21 +14,33 @@ from function.sizes import SizeProfile
 from function.spec import Egress, PodTemplate, Spec
 
 
-def replicas(profile: SizeProfile, platform: Platform) -> int:
-    """The most pods that a claim of this size may have."""
-    return platform.limits.max_replicas or profile.max_replicas
+class Bound(NamedTuple):
+    """What a claim that says nothing gets of something, and the most that one may ask for."""
+
+    default: int
+    most: int
 
 
-def concurrency(profile: SizeProfile, platform: Platform) -> int:
-    """The most jobs that a pod of this size may run at a time."""
-    return platform.limits.concurrency or profile.concurrency
+def replicas(profile: SizeProfile, platform: Platform) -> Bound:
+    """How many pods a claim of this size has at most: the platform's own limit, else the profile's."""
+    return _bound(profile.max_replicas, platform.limits.max_replicas)
+
+
+def concurrency(profile: SizeProfile, platform: Platform) -> Bound:
+    """How many jobs a pod of this size runs at a time: the platform's own limit, else the profile's."""
+    return _bound(profile.concurrency, platform.limits.concurrency)
+
+
+def _bound(usual: int, limit: int | None) -> Bound:
+    return Bound(usual, usual) if limit is None else Bound(min(usual, limit), limit)
 
 
 def faults(spec: Spec, profile: SizeProfile, platform: Platform) -> Iterator[str]:
     """What of a claim is outside the platform's bounds, as `spec.<field>: what, and what is allowed`."""
     registries = platform.allowed_image_registries
     if registries and not any(images.within(spec.image, registry) for registry in registries):
-        yield f"spec.image: {show(images.repository(spec.image))} is not in a registry that the platform allows: {_list(registries)}"
+        name = show(images.repository(spec.image))
+        yield f"spec.image: {name} is not in a registry that the platform allows: {_list(registries)}"
     yield from _amounts(spec, profile, platform)
     yield from _secrets(spec, platform)
     yield from _nats(spec, platform)
@@ -38,8 +51,8 @@ def faults(spec: Spec, profile: SizeProfile, platform: Platform) -> Iterator[str
 
 def _amounts(spec: Spec, profile: SizeProfile, platform: Platform) -> Iterator[str]:
     for path, asked, most in (
-        ("spec.scaling.maxReplicas", spec.scaling.max_replicas, replicas(profile, platform)),
-        ("spec.concurrency", spec.concurrency, concurrency(profile, platform)),
+        ("spec.scaling.maxReplicas", spec.scaling.max_replicas, replicas(profile, platform).most),
+        ("spec.concurrency", spec.concurrency, concurrency(profile, platform).most),
     ):
         if asked is not None and asked > most:
             yield f"{path}: {asked} is above the platform's maximum for size {spec.size}, which is {most}"
@@ -49,7 +62,8 @@ def _secrets(spec: Spec, platform: Platform) -> Iterator[str]:
     asked, allowed = spec.external_secrets, platform.external_secrets
     if asked.store is not None and asked.store not in allowed.stores:
         stores = _list(f"{store.kind} {store.name}" for store in allowed.stores)
-        yield f"spec.externalSecrets.store: {asked.store.kind} {show(asked.store.name)} is not a store that the platform allows: {stores}"
+        name = f"{asked.store.kind} {show(asked.store.name)}"
+        yield f"spec.externalSecrets.store: {name} is not a store that the platform allows: {stores}"
     prefix = asked.parameter_prefix
     if prefix is not None and not any(f"{prefix}/".startswith(f"{bound}/") for bound in allowed.prefixes):
         yield (
@@ -67,22 +81,26 @@ def _nats(spec: Spec, platform: Platform) -> Iterator[str]:
 
 
 def _egress(rule: Egress, allowed: tuple[Egress, ...], path: str) -> Iterator[str]:
+    """A rule has to fit into one of the allowed networks; where it fits into none, the nearest says why."""
     around = [bound for bound in allowed if inside(rule.cidr, bound.cidr)]
-    if not around:
-        yield f"{path}.cidr: {show(rule.cidr)} is not inside a network that the platform allows: {_list(b.cidr for b in allowed)}"
-        return
-    ports = sorted({port for bound in around for port in bound.ports})
+    if around:
+        yield from min((list(_beyond(rule, bound, path)) for bound in around), key=len)
+    else:
+        networks = _list(bound.cidr for bound in allowed)
+        yield f"{path}.cidr: {show(rule.cidr)} is not inside a network that the platform allows: {networks}"
+
+
+def _beyond(rule: Egress, bound: Egress, path: str) -> Iterator[str]:
     for n, port in enumerate(rule.ports):
-        if port not in ports:
-            yield f"{path}.ports[{n}]: {port} is not a port that the platform allows there: {_list(map(str, ports))}"
-    closed = [excluded for bound in around for excluded in bound.except_ if overlap(rule.cidr, excluded)]
-    if any(all(not overlap(rule.cidr, x) or _carved(x, rule) for x in bound.except_) for bound in around):
-        return
-    for excluded in closed:
-        if inside(rule.cidr, excluded):
-            yield f"{path}.cidr: {show(rule.cidr)} is inside {excluded}, which the platform keeps closed"
-        elif not _carved(excluded, rule):
-            yield f"{path}.except: lacks {excluded}, which the platform keeps closed inside {rule.cidr}"
+        if port not in bound.ports:
+            ports = _list(map(str, bound.ports))
+            yield f"{path}.ports[{n}]: {port} is not a port that the platform allows there: {ports}"
+    closed = [network for network in bound.except_ if overlap(rule.cidr, network) and not _carved(network, rule)]
+    around = [network for network in closed if inside(rule.cidr, network)]
+    if around:
+        yield f"{path}.cidr: {show(rule.cidr)} is inside {_list(around)}, which the platform keeps closed"
+    elif closed:
+        yield f"{path}.except: lacks {_list(closed)}, which the platform keeps closed"
 
 
 def _carved(excluded: str, rule: Egress) -> bool:
@@ -111,8 +129,8 @@ def _pods(pods: PodTemplate, platform: Platform) -> Iterator[str]:
         )
         if not fits:
             rows = _list(
-                "".join((b.key, f"={b.value}" if b.value else "", f":{b.effect}" if b.effect else ""))
-                for b in allowed.allowed_tolerations
+                bound.key + (f"={bound.value}" if bound.value else "") + (f":{bound.effect}" if bound.effect else "")
+                for bound in allowed.allowed_tolerations
             )
             yield f"{path}.tolerations[{n}]: {show(asked.key)} is not a toleration that the platform allows: {rows}"
 

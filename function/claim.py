@@ -1,7 +1,7 @@
 """A claim, whichever way it arrives, as one resolved and checked value.
 
-Invariant: a Claim only exists when everything about it is right: its identity, every field, the platform's bounds and the
-rules between fields. What the tenant left out is resolved here, once, from the size profile and the platform.
+Invariant: a Claim only exists when everything about it is right: its identity, every field, the platform's bounds and
+the rules between fields. What the tenant left out is resolved here, once, from the size profile and the platform.
 """
 
 from collections.abc import Mapping
@@ -10,24 +10,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from function import addresses, bounds, rules, sizes
+from function import addresses, bounds, identity, rules, sizes
 from function import platform as platforms
-from function.formats import CLAIM_NAME, LABEL_FORMAT, Format
 from function.invalid import Invalid, from_pydantic, show
+from function.model import whole
 from function.platform import Platform
+from function.pods import PodTemplate
 from function.sizes import SizeProfile
-from function.spec import Egress, EnvVar, PodTemplate, ScheduleEntry, Spec, StoreRef
-
-GROUP = "platform.bizmatters.io"
-API_VERSION = f"{GROUP}/v1alpha1"
-CLAIM_KIND, COMPOSITE_KIND = "AgentExecutor", "XAgentExecutor"
-
-# What Crossplane keeps in the spec of a claim, of a legacy composite and of a namespaced one.
-MACHINERY = frozenset({
-    "claimRef", "compositeDeletePolicy", "compositionRef", "compositionRevisionRef", "compositionRevisionSelector",
-    "compositionSelector", "compositionUpdatePolicy", "crossplane", "environmentConfigRefs", "publishConnectionDetailsTo",
-    "resourceRef", "resourceRefs", "writeConnectionSecretToRef",
-})  # fmt: skip
+from function.spec import Egress, EnvVar, ScheduleEntry, Spec, StoreRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,13 +92,7 @@ class Claim:
     def monitoring_endpoint(self) -> str:
         """The host:port that KEDA asks: the claim's, else the platform's, else derived from the first NATS server."""
         given = self.spec.nats.monitoring_endpoint or self.platform.nats.monitoring_endpoint
-        if given:
-            return given
-        server = self.nats_servers[0]
-        if server.service:
-            # The chart's `nats` Service does not open the monitoring port, `nats-headless` does.
-            return f"nats-headless.{server.service[1] or self.namespace}.svc.cluster.local:{addresses.MONITORING_PORT}"
-        return f"{server.host}:{addresses.MONITORING_PORT}"
+        return given or self.nats_servers[0].monitoring(self.namespace)
 
     @property
     def postgres_schema(self) -> str:
@@ -118,11 +102,11 @@ class Claim:
     @property
     def concurrency(self) -> int:
         """Jobs that one pod runs at a time."""
-        return self.spec.concurrency or min(self.profile.concurrency, bounds.concurrency(self.profile, self.platform))
+        return self.spec.concurrency or bounds.concurrency(self.profile, self.platform).default
 
     @property
     def lag_threshold(self) -> int:
-        """Waiting and running jobs for each pod: a pod that is full must not look idle, so the concurrency unless set."""
+        """Waiting and running jobs for each pod: the concurrency unless set, so that a full pod does not look idle."""
         return self.spec.scaling.lag_threshold or self.concurrency
 
     @property
@@ -133,9 +117,7 @@ class Claim:
     @property
     def max_replicas(self) -> int:
         """The most pods."""
-        return self.spec.scaling.max_replicas or min(
-            self.profile.max_replicas, bounds.replicas(self.profile, self.platform)
-        )
+        return self.spec.scaling.max_replicas or bounds.replicas(self.profile, self.platform).default
 
     @property
     def schedule(self) -> tuple[ScheduleEntry, ...]:
@@ -222,8 +204,8 @@ def parse(
     """
     faults: list[str] = []
     metadata, raw = _object(given, "metadata", faults), _object(given, "spec", faults)
-    name, namespace = _identity(given, metadata, raw, faults)
-    asked = {key: value for key, value in raw.items() if key not in MACHINERY}
+    name, namespace = identity.read(given, metadata, raw, faults)
+    asked = {key: value for key, value in raw.items() if key not in identity.MACHINERY}
     try:
         spec = Spec.model_validate(asked)
     except ValidationError as e:
@@ -234,30 +216,12 @@ def parse(
     if profile is None:
         faults.append(f"spec.size: {show(spec.size)} is not one of {', '.join(sorted(offered))}")
         profile = offered[sizes.DEFAULT_SIZE]
-    generation = metadata.get("generation")
-    claim = Claim(
-        name, namespace, int(generation) if isinstance(generation, float | int) else 0, spec, profile, platform
-    )
+    claim = Claim(name, namespace, _generation(metadata), spec, profile, platform)
     faults += bounds.faults(spec, profile, platform)
     faults += rules.faults(spec, claim.max_replicas)
     if faults:
         raise Invalid(faults)
     return claim
-
-
-def _sound(asked: dict[str, Any], error: ValidationError) -> Spec:
-    """What of a spec is right, so that its other faults are found as well."""
-    bad = {detail["loc"][:2] for detail in error.errors(include_url=False)}
-    sound: dict[str, Any] = {}
-    for key, value in asked.items():
-        if isinstance(value, dict):
-            value = {inner: rest for inner, rest in value.items() if (key, inner) not in bad}
-        if (key,) not in bad and not any(len(loc) == 2 and loc[0] == key and isinstance(loc[1], int) for loc in bad):
-            sound[key] = value
-    try:
-        return Spec.model_validate({"image": "unknown"} | sound)
-    except ValidationError:
-        return Spec(image="unknown")
 
 
 def _object(given: Mapping[str, Any], key: str, faults: list[str]) -> Mapping[str, Any]:
@@ -268,37 +232,21 @@ def _object(given: Mapping[str, Any], key: str, faults: list[str]) -> Mapping[st
     return {}
 
 
-def _identity(
-    given: Mapping[str, Any], metadata: Mapping[str, Any], spec: Mapping[str, Any], faults: list[str]
-) -> tuple[str, str]:
-    """The name and namespace of what is composed: the claim's, which a cluster-scoped composite refers to."""
-    if given.get("apiVersion") != API_VERSION:
-        faults.append(f"apiVersion: {show(given.get('apiVersion'))} is not {API_VERSION!r}")
-    kind = given.get("kind")
-    where = "metadata"
-    if kind == COMPOSITE_KIND:
-        where, reference = "spec.claimRef", spec.get("claimRef")
-        if not isinstance(reference, Mapping):
-            faults.append(
-                f"spec.claimRef: is missing, so this {COMPOSITE_KIND} has no namespace to put anything into: "
-                f"make a claim of kind {CLAIM_KIND}, not the composite itself"
-            )
-            return "", ""
-        metadata = reference
-    elif kind != CLAIM_KIND:
-        faults.append(f"kind: {show(kind)} is not {CLAIM_KIND}, {COMPOSITE_KIND}")
-    return _name(metadata, where, "name", CLAIM_NAME, faults), _name(metadata, where, "namespace", LABEL_FORMAT, faults)
+def _generation(metadata: Mapping[str, Any]) -> int:
+    value = whole(metadata.get("generation"))
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
-def _name(metadata: Mapping[str, Any], where: str, key: str, grammar: Format, faults: list[str]) -> str:
-    value = metadata.get(key)
-    if not isinstance(value, str):
-        faults.append(
-            f"{where}.{key}: {'is missing, and is required' if value is None else f'{show(value)} is not a string'}"
-        )
-        return ""
+def _sound(asked: Mapping[Any, Any], error: ValidationError) -> Spec:
+    """What of a spec is right, so that the faults between fields are found in the same go as those of fields."""
+    bad = {detail["loc"][:2] for detail in error.errors(include_url=False)}
+    whole_fields = {loc[0] for loc in bad if len(loc) == 1 or isinstance(loc[1], int)}
+    sound = {
+        key: {k: v for k, v in value.items() if (key, k) not in bad} if isinstance(value, dict) else value
+        for key, value in asked.items()
+        if key not in whole_fields
+    }
     try:
-        return grammar.check(value)
-    except ValueError as e:
-        faults.append(f"{where}.{key}: {e}")
-        return ""
+        return Spec.model_validate({"image": "unknown", **sound})
+    except (ValidationError, TypeError):  # a key that is no text at all has no place to leave out
+        return Spec(image="unknown")

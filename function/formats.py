@@ -1,7 +1,7 @@
 """The kinds of text that a claim or a platform may hold, each with its grammar once: for OpenAPI and for the check.
 
-Invariant: every pattern means the same in Go's RE2, which the API server uses, and in Python's `re`, takes time linear in
-the text, and is only tried on text within the maximum length.
+Invariant: every pattern means the same in Go's RE2, which the API server uses, and in Python's `re`, takes time linear
+in the text, and is only tried on text within the maximum length.
 """
 
 import re
@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import AfterValidator, GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from function import addresses, images, quantity, times
+from function import addresses, images, quantity, reserved, times
 from function.invalid import show
+from function.model import cel
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Format:
     max_length: int
     rule: Callable[[str], object] | None = None
     echo: bool = True  # False where people paste credentials
+    cel: tuple[str, str] | None = None  # the rule as the API server checks it, where it can, and what that says
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """Check after the type."""
@@ -33,7 +35,8 @@ class Format:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         """Declare what OpenAPI can say of it."""
-        return handler(schema) | {"pattern": self.pattern, "maxLength": self.max_length}
+        said = {"pattern": self.pattern, "maxLength": self.max_length}
+        return handler(schema) | said | (cel(self.cel) if self.cel else {})
 
     @cached_property
     def _grammar(self) -> re.Pattern[str]:
@@ -58,14 +61,14 @@ KEY_NAME = "[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?"
 KEY = rf"({SUBDOMAIN}/)?{KEY_NAME}"
 
 
-def _label_lengths(text: str) -> None:
+def _key_lengths(text: str) -> None:
     prefix, _, name = text.rpartition("/")
     if len(prefix) > 253 or len(name) > 63:
         msg = f"{show(text)} is too long: 63 characters at most, after a prefix of 253 at most"
         raise ValueError(msg)
 
 
-def _one_of_ours(text: str) -> None:
+def _not_postgres_own(text: str) -> None:
     if text.startswith("pg_") or text == "information_schema":
         msg = f"{show(text)} is PostgreSQL's own, choose a name that does not start with pg_"
         raise ValueError(msg)
@@ -144,7 +147,8 @@ PostgresSchema = Annotated[
         "a schema name of lower-case letters, digits and '_', at most 63, that starts with a letter or '_'",
         "^[a-z_][a-z0-9_]*$",
         63,
-        _one_of_ours,
+        _not_postgres_own,
+        cel=("!self.startsWith('pg_') && self != 'information_schema'", "is PostgreSQL's own, choose another name"),
     ),
 ]
 ParameterPath = Annotated[
@@ -156,10 +160,20 @@ ParameterPath = Annotated[
     ),
 ]
 EnvName = Annotated[
-    str, Format("a name of letters, digits and '_' that does not start with a digit", "^[A-Za-z_][A-Za-z0-9_]*$", 253)
+    str,
+    Format(
+        "a name of letters, digits and '_' that does not start with a digit",
+        "^[A-Za-z_][A-Za-z0-9_]*$",
+        253,
+        reserved.check_env,
+        cel=(reserved.ENV_CEL, "is set by the platform, choose another name"),
+    ),
 ]
 EnvValue = Annotated[str, Format("text without NUL characters", r"^[^\x00]*$", 32768, echo=False)]
-LabelKey = Annotated[str, Format("a label or annotation key such as example.com/team", f"^{KEY}$", 317, _label_lengths)]
+_KEY = ("a label or annotation key such as example.com/team", f"^{KEY}$", 253 + 1 + 63)
+LabelKey = Annotated[str, Format(*_KEY, _key_lengths)]
+PodLabelKey = Annotated[LabelKey, AfterValidator(reserved.check_label)]
+PodAnnotationKey = Annotated[LabelKey, AfterValidator(reserved.check_annotation)]
 LabelValue = Annotated[
     str, Format("a label value: letters, digits, '-', '_' and '.', at most 63", f"^({KEY_NAME})?$", 63)
 ]

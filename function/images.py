@@ -47,7 +47,7 @@ def repository(text: str) -> str:
     name = text.partition("@")[0]
     head, slash, tail = name.rpartition("/")
     name = head + slash + tail.partition(":")[0]
-    first, slash, rest = name.partition("/")
+    first, slash, _ = name.partition("/")
     if slash and ("." in first or ":" in first or first == "localhost" or first != first.lower()):
         return name
     return f"docker.io/{name if slash else f'library/{name}'}"

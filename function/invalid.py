@@ -1,7 +1,7 @@
 """Faults: what is wrong with an input, where, and what would be right.
 
-Invariant: a message never carries more than 80 characters of a value, never the content of a list or an object, and building
-one never fails, whatever the value is.
+Invariant: a message never carries more than 80 characters of a value, never the content of a list or an object, and
+building one never fails, whatever the value is.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,7 +16,7 @@ ECHO = 80  # characters of a value that a message may show
 MOST = 50  # faults that one error lists: a result has to fit into an event
 
 
-class Invalid(ValueError):
+class Invalid(ValueError):  # noqa: N818 - it is raised for what is invalid, and caught by that word
     """An input that cannot be honoured. `faults` has one `path: what, and what would be right` for each thing wrong."""
 
     def __init__(self, faults: Iterable[str]) -> None:
@@ -58,7 +58,7 @@ def path(*steps: object) -> str:
 
 
 def from_pydantic(error: ValidationError, model: type[BaseModel], *root: str) -> list[str]:
-    """The faults of a pydantic error, their paths below `root`; `model` knows the fields that a misspelt one may mean."""
+    """The faults of a pydantic error, with paths below `root`; `model` knows what a misspelt field may mean."""
     return [_fault(detail, model, root) for detail in error.errors(include_url=False)]
 
 

@@ -1,4 +1,4 @@
-"""What every model of this function shares: frozen, strict, camelCase outside, and no field that is not declared.
+"""What every model of this function shares: frozen, strict, camelCase outside, no undeclared field.
 
 Invariant: nothing is coerced. The one exception is Protobuf's Struct, which has no integers: 1.0 is read as 1.
 """
@@ -36,10 +36,11 @@ Whole = Annotated[int, BeforeValidator(whole, json_schema_input_type=int)]
 Port = Annotated[Whole, Field(ge=1, le=65535)]
 # A JSON list: strict mode would only take a Python tuple here. What is in it stays strict.
 Items = Annotated[tuple[T, ...], Strict(False)]  # noqa: FBT003 - pydantic's own signature
+Set = Annotated[Items[T], Field(json_schema_extra={"x-kubernetes-list-type": "set"})]
 
 
 class Fixed(dict[K, T]):
-    """A dict that nobody changes, so that it has a hash and models that hold one may be shared and compared as values."""
+    """A dict that nobody changes, so that it has a hash, and models that hold one may be shared."""
 
     def __hash__(self) -> int:  # type: ignore[override] # dict says None, which is what this class is there to change
         """Independent of the order, as equality is."""
@@ -53,6 +54,16 @@ class Fixed(dict[K, T]):
 
 EMPTY: Any = Fixed()
 Map = Annotated[dict[K, T], AfterValidator(Fixed)]
+
+
+def cel(*rules: tuple[str, str]) -> dict[str, Any]:
+    """What the API server checks beyond OpenAPI: pairs of a CEL rule and what it says when broken."""
+    return {"x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]}
+
+
+def ruled(*rules: tuple[str, str]) -> ConfigDict:
+    """The configuration of a model with such rules between its fields."""
+    return ConfigDict(json_schema_extra=cel(*rules))
 
 
 def model_at(model: type[BaseModel], steps: Sequence[int | str]) -> type[BaseModel]:

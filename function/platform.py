@@ -1,7 +1,7 @@
 """What the platform team decides: the function's Input, and with it the bounds of every claim.
 
-Invariant: the defaults are the seed's values and open nothing more. A claim is written by a tenant, so whatever it may open
-(another team's parameters, the cluster's inside, a privileged node) is closed until the Input opens it.
+Invariant: the defaults are the seed's values and open nothing more. A claim is written by a tenant, so whatever it may
+open (another team's parameters, the cluster's inside, a privileged node) is closed until the Input opens it.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,8 @@ KIND = "AgentExecutorPlatform"
 
 Labels = Annotated[Map[LabelKey, LabelValue], Field(max_length=32)]
 
-# What is not the internet: RFC 1918, carrier-grade NAT, loopback, link-local (where clouds keep their metadata service),
-# multicast and reserved; for IPv6 unique local, link-local and multicast.
+# Without what is not the internet: RFC 1918, carrier-grade NAT, loopback, link-local (where clouds keep their metadata
+# service), multicast and reserved; for IPv6 loopback, unique local, link-local and multicast.
 INTERNET = (
     Egress(cidr="0.0.0.0/0", ports=(443,), except_=(
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",

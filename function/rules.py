@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations
 
 from function.addresses import inside
-from function.invalid import path, show
-from function.spec import RESERVED_ENV, UNSAFE_ANNOTATIONS, Spec
+from function.invalid import show
+from function.spec import Spec
 
 
 def faults(spec: Spec, max_replicas: int) -> Iterator[str]:
-    """What of a claim contradicts itself, as `spec.<field>: what, and what would be right`; max_replicas is the resolved one."""
+    """What of a claim contradicts itself, as `spec.<field>: what, and what would be right`."""
     yield from _scaling(spec, max_replicas)
     yield from _secrets(spec)
     yield from _env(spec)
@@ -47,9 +47,6 @@ def _secrets(spec: Spec) -> Iterator[str]:
 
 
 def _env(spec: Spec) -> Iterator[str]:
-    for n, variable in enumerate(spec.env):
-        if variable.name in RESERVED_ENV:
-            yield f"spec.env[{n}].name: {variable.name} is set by the platform, choose another name"
     yield from _repeated("spec.env", [variable.name for variable in spec.env], "has the name of")
 
 
@@ -64,12 +61,6 @@ def _network(spec: Spec) -> Iterator[str]:
 
 def _pods(spec: Spec) -> Iterator[str]:
     pods = spec.pod_template
-    for key in pods.labels:
-        if key == "app" or key.startswith("app.kubernetes.io/"):
-            yield f"{path('spec', 'podTemplate', 'labels', key)}: is set by the platform, choose another label"
-    for key in pods.annotations:
-        if key.startswith(UNSAFE_ANNOTATIONS):
-            yield f"{path('spec', 'podTemplate', 'annotations', key)}: would undo the pod's restricted security, leave it out"
     yield from _repeated(
         "spec.podTemplate.topologySpreadConstraints",
         [(c.topology_key, c.when_unsatisfiable) for c in pods.topology_spread_constraints],

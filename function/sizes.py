@@ -1,7 +1,7 @@
 """Size profiles: what "small", "medium" and "large" buy on this platform.
 
-To add one, add one line to STANDARD, then `make generate` (the XRDs' `size` enum follows). To add one without forking, build
-your own image whose main says:
+To add one, add one line to STANDARD, then `make generate` (the XRDs' `size` enum follows). To add one without forking,
+build your own image whose main says:
 
     serve.run(FunctionRunner(profiles=STANDARD | {"xlarge": SizeProfile(...)}))
 

@@ -5,12 +5,11 @@ reference are generated from it; the strings below the fields are their descript
 decided by the size profile or by the platform (`claim.py` resolves it), so the API server must not fill it in.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
 from function.formats import (
-    AnnotationValue,
     Cidr,
     CronTime,
     Duration,
@@ -19,8 +18,6 @@ from function.formats import (
     HostPort,
     ImageReference,
     Label,
-    LabelKey,
-    LabelValue,
     NatsAccount,
     NatsUrls,
     ParameterPath,
@@ -31,24 +28,30 @@ from function.formats import (
     TimeZone,
 )
 from function.invalid import show
-from function.model import EMPTY, Items, Map, Model, Port, Whole
+from function.model import Items, Model, Port, Set, Whole, ruled
+from function.pods import PodTemplate
 
 Replicas = Annotated[Whole, Field(ge=0, le=1000)]
-
-# Names that the function sets, takes from the Secrets, or that the probes and the Service depend on.
-RESERVED_ENV = frozenset({
-    "NATS_URL", "NATS_STREAM", "NATS_CONSUMER", "NATS_SUBJECT_PREFIX", "NATS_STATUS_STREAM", "NATS_DEAD_LETTER_STREAM",
-    "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_USER", "POSTGRES_PASSWORD", "POSTGRES_SCHEMA",
-    "DRAGONFLY_HOST", "DRAGONFLY_PORT", "DRAGONFLY_PASSWORD", "OPENAI_API_KEY", "ANTHROPIC_API_KEY",
-    "HTTP_HOST", "HTTP_PORT", "MAX_CONCURRENT_JOBS", "DRAIN_SECONDS",
-})  # fmt: skip
-# Annotations that would undo the pod's restricted security.
-UNSAFE_ANNOTATIONS = ("container.apparmor.security.beta.kubernetes.io/", "container.seccomp.security.alpha.kubernetes.io/",
-                      "seccomp.security.alpha.kubernetes.io/")  # fmt: skip
+LIST_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 
 
 class Nats(Model):
     """The tenant's own stream, consumer and subjects, and how KEDA asks for their lag."""
+
+    model_config = ruled(
+        (
+            "self.stream != self.statusStream",
+            "stream and statusStream must be different streams",
+        ),
+        (
+            "self.stream != self.deadLetterStream",
+            "stream and deadLetterStream must be different streams",
+        ),
+        (
+            "self.statusStream != self.deadLetterStream",
+            "statusStream and deadLetterStream must be different streams",
+        ),
+    )
 
     stream: StreamName = "AGENT_EXECUTION"
     """The JetStream stream that jobs arrive on."""
@@ -61,7 +64,8 @@ class Nats(Model):
     dead_letter_stream: StreamName = "AGENT_DEAD_LETTER"
     """The stream that jobs which can never run are copied to."""
     monitoring_endpoint: HostPort | None = None
-    """`host:port` of the NATS monitoring port. Derived from `natsUrl` when not given: `nats-headless.<namespace>.svc.cluster.local:8222`."""
+    """`host:port` of the NATS monitoring port. When not given derived from `natsUrl`:
+    `nats-headless.<namespace>.svc.cluster.local:8222`."""
     account: NatsAccount = "$G"
     """The NATS account that the stream is in."""
 
@@ -75,6 +79,13 @@ class Nats(Model):
 
 class ScheduleEntry(Model):
     """A daily or weekly window with a floor of its own."""
+
+    model_config = ruled(
+        (
+            "self.start != self.end",
+            "start and end must be two times",
+        ),
+    )
 
     timezone: TimeZone
     """IANA time zone of `start` and `end`, such as Europe/Berlin."""
@@ -95,6 +106,17 @@ class ScheduleEntry(Model):
 
 class Scaling(Model):
     """How far KEDA scales, and at which lag."""
+
+    model_config = ruled(
+        (
+            "!has(self.maxReplicas) || self.minReplicas <= self.maxReplicas",
+            "minReplicas is above maxReplicas",
+        ),
+        (
+            "!has(self.maxReplicas) || !has(self.schedule) || self.schedule.all(e, e.replicas <= self.maxReplicas)",
+            "a schedule has more replicas than maxReplicas",
+        ),
+    )
 
     min_replicas: Replicas = 1
     """The least number of pods; 0 is scale-to-zero."""
@@ -142,7 +164,7 @@ class Egress(Model):
 
     cidr: Cidr
     """The network, such as 203.0.113.0/24."""
-    ports: Annotated[Items[Port], Field(min_length=1, max_length=32)] = (443,)
+    ports: Annotated[Set[Port], Field(min_length=1, max_length=32)] = (443,)
     """TCP ports."""
     except_: Annotated[Items[Cidr], Field(max_length=64, alias="except")] = ()
     """Networks inside `cidr` that stay closed."""
@@ -152,113 +174,30 @@ class Network(Model):
     """What pods may connect to, and who may connect to them."""
 
     llm_egress: Annotated[Items[Egress], Field(max_length=32)] | None = None
-    """Networks and ports of LLM APIs; `[]` denies. The platform's when not given (443 to the internet without private and link-local ranges)."""
-    ingress_from: Annotated[Items[Label], Field(max_length=64)] | None = None
-    """Namespaces that may call port 8080; `[]` denies. The claim's own and the platform's monitoring namespace when not given."""
-
-
-class Toleration(Model):
-    """A taint that the pods tolerate."""
-
-    key: LabelKey
-    """The taint's key."""
-    operator: Literal["Equal", "Exists"] = "Equal"
-    """Equal compares the value, Exists takes any."""
-    value: LabelValue | None = None
-    """The taint's value, with the operator Equal."""
-    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
-    """The effect to tolerate; every effect when not given."""
-    toleration_seconds: Annotated[Whole, Field(ge=0, le=2**31 - 1)] | None = None
-    """How long a NoExecute taint is tolerated; for ever when not given."""
-
-    @model_validator(mode="after")
-    def _as_kubernetes_takes_it(self) -> "Toleration":
-        if self.operator == "Exists" and self.value:
-            msg = "a toleration with the operator Exists has no value"
-            raise ValueError(msg)
-        if self.toleration_seconds is not None and self.effect != "NoExecute":
-            msg = "tolerationSeconds needs the effect NoExecute"
-            raise ValueError(msg)
-        return self
-
-
-class LabelRequirement(Model):
-    """One expression of a label selector."""
-
-    key: LabelKey
-    """The label's key."""
-    operator: Literal["In", "NotIn", "Exists", "DoesNotExist"]
-    """How the values are compared."""
-    values: Annotated[Items[LabelValue], Field(max_length=32)] = ()
-    """For In and NotIn, at least one; for the others none."""
-
-    @model_validator(mode="after")
-    def _values_fit(self) -> "LabelRequirement":
-        if (self.operator in ("In", "NotIn")) != bool(self.values):
-            msg = f"the operator {self.operator} needs {'at least one value' if not self.values else 'no values'}"
-            raise ValueError(msg)
-        return self
-
-
-class LabelSelector(Model):
-    """Which pods are counted."""
-
-    match_labels: Annotated[Map[LabelKey, LabelValue], Field(max_length=32)] | None = None
-    """Labels that a pod must have."""
-    match_expressions: Annotated[Items[LabelRequirement], Field(max_length=32)] | None = None
-    """Expressions that a pod must meet."""
-
-
-class TopologySpread(Model):
-    """How evenly the pods are spread over zones or nodes."""
-
-    max_skew: Annotated[Whole, Field(ge=1, le=1000)]
-    """By how many pods two domains may differ."""
-    topology_key: LabelKey
-    """The node label that names a domain."""
-    when_unsatisfiable: Literal["DoNotSchedule", "ScheduleAnyway"]
-    """Whether a pod waits when it cannot be even."""
-    label_selector: LabelSelector | None = None
-    """Which pods count. The claim's own when not given."""
-    min_domains: Annotated[Whole, Field(ge=1, le=1000)] | None = None
-    """The least number of domains, with DoNotSchedule."""
-    node_affinity_policy: Literal["Honor", "Ignore"] | None = None
-    """Whether nodes that the pod cannot be on are counted."""
-    node_taints_policy: Literal["Honor", "Ignore"] | None = None
-    """Whether tainted nodes are counted."""
-    match_label_keys: Annotated[Items[LabelKey], Field(max_length=16)] | None = None
-    """Labels whose values split the pods into groups of their own."""
-
-    @model_validator(mode="after")
-    def _as_kubernetes_takes_it(self) -> "TopologySpread":
-        if self.min_domains is not None and self.when_unsatisfiable != "DoNotSchedule":
-            msg = "minDomains needs whenUnsatisfiable DoNotSchedule"
-            raise ValueError(msg)
-        if self.match_label_keys and self.label_selector is None:
-            msg = "matchLabelKeys needs a labelSelector"
-            raise ValueError(msg)
-        return self
-
-
-class PodTemplate(Model):
-    """What of the pods a tenant may set."""
-
-    node_selector: Annotated[Map[LabelKey, LabelValue], Field(max_length=32)] = EMPTY
-    """Labels that a node must have; keys that the platform allows."""
-    tolerations: Annotated[Items[Toleration], Field(max_length=32)] = ()
-    """Taints that are tolerated; those that the platform allows."""
-    topology_spread_constraints: Annotated[Items[TopologySpread], Field(max_length=16)] = ()
-    """How the pods are spread."""
-    priority_class_name: SubdomainName | None = None
-    """A priority class that the platform allows."""
-    annotations: Annotated[Map[LabelKey, AnnotationValue], Field(max_length=64)] = EMPTY
-    """Further annotations of the pods."""
-    labels: Annotated[Map[LabelKey, LabelValue], Field(max_length=64)] = EMPTY
-    """Further labels of the pods; not `app` or `app.kubernetes.io/*`."""
+    """Networks and ports of LLM APIs; `[]` denies. The platform's when not given (443 to the internet, without private
+    and link-local ranges)."""
+    ingress_from: Annotated[Set[Label], Field(max_length=64)] | None = None
+    """Namespaces that may call port 8080; `[]` denies. When not given the claim's own and the platform's monitoring
+    namespace."""
 
 
 class Spec(Model):
     """The spec of an AgentExecutor."""
+
+    model_config = ruled(
+        (
+            "self.postgresConnectionSecret != self.dragonflyConnectionSecret",
+            "postgresConnectionSecret and dragonflyConnectionSecret must be different Secrets",
+        ),
+        (
+            "self.postgresConnectionSecret != self.llmKeysSecret",
+            "postgresConnectionSecret and llmKeysSecret must be different Secrets",
+        ),
+        (
+            "self.dragonflyConnectionSecret != self.llmKeysSecret",
+            "dragonflyConnectionSecret and llmKeysSecret must be different Secrets",
+        ),
+    )
 
     image: ImageReference
     """Container image (e.g., ghcr.io/org/agent-executor:v1.0.0)"""
@@ -266,11 +205,11 @@ class Spec(Model):
     """Resource size"""
     nats_url: NatsUrls = "nats://nats.nats.svc:4222"
     """NATS server URL: nats, tls, ws or wss; several servers of one cluster separated by commas; no credentials."""
-    postgres_connection_secret: SubdomainName = "agent-executor-postgres"
+    postgres_connection_secret: SubdomainName = "agent-executor-postgres"  # noqa: S105 - a name
     """Name of secret containing PostgreSQL credentials"""
-    dragonfly_connection_secret: SubdomainName = "agent-executor-dragonfly"
+    dragonfly_connection_secret: SubdomainName = "agent-executor-dragonfly"  # noqa: S105 - a name
     """Name of secret containing Dragonfly credentials"""
-    llm_keys_secret: SubdomainName = "agent-executor-llm-keys"
+    llm_keys_secret: SubdomainName = "agent-executor-llm-keys"  # noqa: S105 - a name
     """Name of secret containing LLM API keys"""
     nats: Nats = Nats()
     """The tenant's stream, consumer and subjects."""
@@ -282,9 +221,9 @@ class Spec(Model):
     """Jobs that one pod runs at a time. The size profile's when not given (5 for small, medium and large)."""
     external_secrets: ExternalSecrets = ExternalSecrets()
     """Where the three Secrets come from."""
-    image_pull_secrets: Annotated[Items[SubdomainName], Field(max_length=16)] = ()
+    image_pull_secrets: Annotated[Set[SubdomainName], Field(max_length=16)] = ()
     """Names of Secrets with registry credentials."""
-    env: Annotated[Items[EnvVar], Field(max_length=128)] = ()
+    env: Annotated[Items[EnvVar], Field(max_length=128, json_schema_extra=LIST_BY_NAME)] = ()
     """Further environment variables of the executor."""
     network: Network = Network()
     """What pods may connect to, and who may connect to them."""

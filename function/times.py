@@ -9,8 +9,10 @@ from fractions import Fraction
 
 from function.invalid import show
 
-_UNITS = {"ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "µs": Fraction(1, 10**6), "ms": Fraction(1, 10**3), "s": Fraction(1),
-          "m": Fraction(60), "h": Fraction(3600)}  # fmt: skip
+_UNITS = {
+    "ns": Fraction(1, 10**9), "us": Fraction(1, 10**6), "µs": Fraction(1, 10**6), "ms": Fraction(1, 10**3),
+    "s": Fraction(1), "m": Fraction(60), "h": Fraction(3600),
+}  # fmt: skip
 _PART = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h)")
 DURATION_PATTERN = r"^(([0-9]+(\.[0-9]*)?|\.[0-9]+)(ns|us|µs|ms|s|m|h))+$"
 LONGEST_HOURS = 24 * 365
@@ -47,38 +49,55 @@ _FIELDS = (
     ("month", 1, 12, MONTHS),
     ("day of week", 0, 6, DAYS),
 )
+_LONGEST = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31), strict=True))  # days of each month
 
 
 def check_cron(text: str) -> None:
-    """Raise ValueError that says which of the five fields is wrong, and what its range is."""
+    """Raise ValueError that says which of the five fields is wrong and what its range is, or that the time never comes."""
     fields = text.split()
     if len(fields) != len(_FIELDS):
-        msg = f"{show(text)} has {len(fields)} fields, not five: minute hour day-of-month month day-of-week, such as 0 8 * * 1-5"
+        wanted = "five: minute hour day-of-month month day-of-week, such as 0 8 * * 1-5"
+        msg = f"{show(text)} has {len(fields)} fields, not {wanted}"
         raise ValueError(msg)
-    for field, (what, least, most, names) in zip(fields, _FIELDS, strict=True):
-        for item in field.split(","):
-            if not _item(item, least, most, names):
-                named = f" or {names[0]} to {names[-1]}" if names else ""
-                msg = f"{show(text)}: {show(item)} is not a {what} ({least} to {most}{named}, a range a-b, a step a-b/n, or *)"
-                raise ValueError(msg)
+    _, _, days, months, _ = (_values(field, *row) for field, row in zip(fields, _FIELDS, strict=True))
+    # Both day fields given means either of them, so only a lone day of the month can be one that no month has.
+    if fields[4] in ("*", "?") and min(days) > max(_LONGEST[month] for month in months):
+        msg = f"{show(text)} never comes, none of its months has that day"
+        raise ValueError(msg)
 
 
-def _item(item: str, least: int, most: int, names: tuple[str, ...]) -> bool:
+def _values(field: str, what: str, least: int, most: int, names: tuple[str, ...]) -> set[int]:
+    values: set[int] = set()
+    for item in field.split(","):
+        found = _item(item, least, most, names)
+        if not found:
+            named = f" or {names[0]} to {names[-1]}" if names else ""
+            msg = f"{show(item)} is not a {what}: {least} to {most}{named}, a range a-b, a step a-b/n, or *"
+            raise ValueError(msg)
+        values.update(found)
+    return values
+
+
+def _item(item: str, least: int, most: int, names: tuple[str, ...]) -> range:
+    """The values of one item of a field, none when it is not one."""
     span, slash, step = item.partition("/")
-    if slash and not re.fullmatch("[1-9][0-9]{0,2}", step):
-        return False
-    if span in ("*", "?"):
-        return True
+    if slash and not re.fullmatch("0*[1-9][0-9]{0,2}", step):
+        return range(0)
     first, dash, last = span.partition("-")
-    low = _number(first, least, most, names)
-    high = _number(last, least, most, names) if dash else low
-    return low is not None and high is not None and low <= high
+    if span in ("*", "?"):
+        low, high = least, most
+    else:
+        low = _number(first, least, most, names)
+        # "5/10" means 5-59/10 to robfig/cron.
+        high = _number(last, least, most, names) if dash else (most if slash else low)
+    return range(low, high + 1, int(step or 1)) if low >= least else range(0)
 
 
-def _number(text: str, least: int, most: int, names: tuple[str, ...]) -> int | None:
+def _number(text: str, least: int, most: int, names: tuple[str, ...]) -> int:
+    """A number or name in its range, -1 for anything else."""
     if text.lower() in names:
         return names.index(text.lower()) + least
-    return int(text) if re.fullmatch("[0-9]{1,3}", text) and least <= int(text) <= most else None
+    return int(text) if re.fullmatch("[0-9]{1,3}", text) and least <= int(text) <= most else -1
 
 
 def check_zone(text: str) -> None:

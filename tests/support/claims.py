@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import hypothesis
 from hypothesis import strategies as st
 
-from function import claim, platform
+from function import identity, platform
 from function.platform import Platform
 
 CLASSES = ("batch-low", "interactive")
@@ -207,7 +207,7 @@ def given(draw: st.DrawFn) -> Given:
     ))  # fmt: skip
     spec |= {"image": draw(images)} | (draw(secrets()) if draw(st.booleans()) else {})
     metadata = {"name": draw(names), "namespace": draw(labels)}
-    manifest = {"apiVersion": claim.API_VERSION, "kind": claim.CLAIM_KIND, "metadata": metadata, "spec": spec}
+    manifest = {"apiVersion": identity.API_VERSION, "kind": identity.CLAIM_KIND, "metadata": metadata, "spec": spec}
     return Given(composite(manifest) if draw(st.booleans()) else manifest, OPEN if wide else platform.DEFAULT)
 
 
@@ -216,7 +216,7 @@ def composite(manifest: Mapping[str, Any]) -> dict[str, Any]:
     meta = manifest["metadata"]
     return {
         "apiVersion": manifest["apiVersion"],
-        "kind": claim.COMPOSITE_KIND,
+        "kind": identity.COMPOSITE_KIND,
         "metadata": {"name": f"{meta['name']}-x7k2p"},
         "spec": {
             **manifest["spec"],

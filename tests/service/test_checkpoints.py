@@ -1,0 +1,246 @@
+import asyncio
+import operator
+from typing import Annotated, Any, TypedDict
+
+import psycopg
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.conformance import checkpointer_test, validate
+from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
+from langgraph.graph import END, START, StateGraph
+from psycopg.rows import dict_row
+
+from agent_executor.services import database
+from agent_executor.services.checkpoints import FENCE, Fence, LeaseLost, Saver
+from agent_executor.services.jobs import Jobs
+from tests.service.test_jobs import DEAD, LEASE, new_job
+from tests.support.servers import unique
+
+
+class State(TypedDict):
+    done: Annotated[list[str], operator.add]
+    value: Any
+
+
+@pytest.fixture
+async def pool(migrated):
+    async with database.pool(migrated.dsn, schema="agent_executor", size=12) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def saver(pool):
+    return Saver(pool)
+
+
+def chain(saver, **nodes):
+    """A graph of the nodes one after the other; a node without code of its own notes its name."""
+
+    def noting(name):
+        async def node(_state):
+            return {"done": [name]}
+
+        return node
+
+    graph = StateGraph(State)
+    previous = START
+    for name, node in nodes.items():
+        graph.add_node(name, node or noting(name))
+        graph.add_edge(previous, name)
+        previous = name
+    graph.add_edge(previous, END)
+    return graph.compile(checkpointer=saver)
+
+
+def thread(job_id=None, fence=None):
+    return {"configurable": {"thread_id": job_id or unique("job-")} | ({FENCE: fence} if fence else {})}
+
+
+async def test_the_saver_conforms_in_full(pool):
+    @checkpointer_test(name="Saver")
+    async def registered():
+        yield Saver(pool)
+
+    report = await validate(registered)
+    results = {name: (result.passed, result.failures) for name, result in report.results.items()}
+    assert results == dict.fromkeys(results, (True, []))
+    assert report.conformance_level() == "FULL"
+
+
+async def test_a_superstep_is_one_statement(pool, saver, monkeypatch):
+    statements = []
+    execute = Saver._execute
+
+    async def counted(self, parameters):
+        statements.append((len(parameters[2]), len(parameters[-1])))
+        return await execute(self, parameters)
+
+    monkeypatch.setattr(Saver, "_execute", counted)
+    await chain(saver, a=None, b=None, c=None).ainvoke({"done": [], "value": None}, thread(), durability="sync")
+    assert statements == [(1, 3), (1, 0), (1, 2), (1, 2), (1, 1)], "(checkpoints, writes) of the input, start, a, b, c"
+
+
+async def test_the_library_reads_what_was_written_here_and_the_other_way_round(saver, migrated):
+    config = thread()
+    state = {"done": ["x"], "value": {"messages": [HumanMessage("hé", id="1"), AIMessage("ok", id="2")]}}
+    await chain(saver, a=None).ainvoke(state, config, durability="sync")
+    async with await psycopg.AsyncConnection.connect(
+        migrated.dsn, options="-c search_path=agent_executor", autocommit=True, row_factory=dict_row
+    ) as connection:
+        library = AsyncPostgresSaver(connection)
+        theirs = [checkpoint async for checkpoint in library.alist(config)]
+        assert theirs == [checkpoint async for checkpoint in saver.alist(config)]
+        other = thread()
+        await chain(library, a=None).ainvoke(state, other, durability="sync")
+        assert (await saver.aget_tuple(other)).checkpoint["channel_values"]["value"] == state["value"]
+
+
+UNSTORABLE = {
+    "a NUL in a string": ("a\0b", "a\ufffdb"),
+    "a lone surrogate in a string": ("\ud83d!", "\ufffd!"),
+    "not a number": (float("nan"), None),
+    "a surrogate deep inside, as the library does it": ({"a": ["\udc00"]}, {"a": ["?"]}),
+    "a huge integer deep inside": ({"a": [2**70]}, {"a": [str(2**70)]}),
+    "a message, as the library does it": ([AIMessage("\ud83d", id="1")], [AIMessage("?", id="1")]),
+    "a message's tool call": (
+        [AIMessage("", id="1", tool_calls=[{"name": "t", "args": {"n": 2**70}, "id": "c", "type": "tool_call"}])],
+        [AIMessage("", id="1", tool_calls=[{"name": "t", "args": {"n": str(2**70)}, "id": "c", "type": "tool_call"}])],
+    ),
+}
+
+
+@pytest.mark.parametrize(("value", "stored"), UNSTORABLE.values(), ids=UNSTORABLE)
+async def test_a_value_that_postgresql_cannot_hold_is_mended(saver, value, stored):
+    config = thread()
+
+    async def node(_state):
+        return {"value": value}
+
+    await chain(saver, a=node).ainvoke({"done": [], "value": None}, config, durability="sync")
+    found = (await saver.aget_tuple(config)).checkpoint["channel_values"]["value"]
+    assert found == stored
+
+
+async def test_finished_steps_do_not_run_again(saver):
+    config = thread()
+    ran = []
+
+    async def first(_state):
+        ran.append("first")
+
+    async def second(_state):
+        ran.append("second")
+        if ran.count("second") == 1:
+            raise ConnectionError
+
+    graph = chain(saver, first=first, second=second)
+    with pytest.raises(ConnectionError):
+        await graph.ainvoke({"done": [], "value": None}, config, durability="sync")
+    await graph.ainvoke(None, config, durability="sync")
+    assert ran == ["first", "second", "second"]
+
+
+async def test_a_finished_task_is_stored_while_its_neighbour_still_runs(saver):
+    config, go_on = thread(), asyncio.Event()
+
+    async def quick(_state):
+        return {"done": ["quick"]}
+
+    async def slow(_state):
+        await go_on.wait()
+
+    graph = StateGraph(State)
+    graph.add_node("quick", quick)
+    graph.add_node("slow", slow)
+    graph.add_edge(START, "quick")
+    graph.add_edge(START, "slow")
+    run = asyncio.create_task(
+        graph.compile(checkpointer=saver).ainvoke({"done": [], "value": None}, config, durability="sync")
+    )
+    async with asyncio.timeout(10):
+        while not [w for w in getattr(await saver.aget_tuple(config), "pending_writes", []) if w[1] == "done"]:
+            await asyncio.sleep(0.01)
+    go_on.set()
+    await run
+
+
+async def test_a_run_that_lost_its_lease_writes_nothing_more(pool, saver):
+    jobs, job = Jobs(pool), new_job()
+    claimed = await jobs.claim(job, **DEAD)
+    config = thread(job.job_id, Fence(claimed.epoch, empty=not claimed.has_checkpoint))
+
+    async def taken_over(_state):
+        await jobs.claim(job, owner="pod-2", lease_seconds=30)
+        return {"done": ["late"]}
+
+    graph = chain(saver, a=None, b=taken_over, c=None)
+    with pytest.raises(LeaseLost, match=job.job_id):
+        await graph.ainvoke({"done": [], "value": None}, config, durability="sync")
+    stored = await saver.aget_tuple(thread(job.job_id))
+    assert stored.checkpoint["channel_values"]["done"] == ["a"]
+    assert stored.pending_writes == []
+
+
+async def test_two_runs_of_one_job_in_one_batch_are_told_apart(pool, saver):
+    jobs, job, other = Jobs(pool), new_job(), new_job()
+    await jobs.claim(job, **DEAD)
+    await jobs.claim(job, **LEASE)
+    await jobs.claim(other, **LEASE)
+    node = chain(saver, a=None)
+    late, present, neighbour = await asyncio.gather(
+        node.ainvoke({"done": ["late"], "value": 1}, thread(job.job_id, Fence(1)), durability="sync"),
+        node.ainvoke({"done": ["present"], "value": 1}, thread(job.job_id, Fence(2)), durability="sync"),
+        node.ainvoke({"done": ["neighbour"], "value": 1}, thread(other.job_id, Fence(1)), durability="sync"),
+        return_exceptions=True,
+    )
+    assert isinstance(late, LeaseLost)
+    assert (present["done"], neighbour["done"]) == (["present", "a"], ["neighbour", "a"])
+    assert {tuple(c.checkpoint["channel_values"].get("done", ())) async for c in saver.alist(thread(job.job_id))} == {
+        (),
+        ("present",),
+        ("present", "a"),
+    }
+
+
+async def test_the_fence_holds_inside_a_subgraph_and_stays_out_of_the_metadata(pool, saver):
+    jobs, job = Jobs(pool), new_job()
+    await jobs.claim(job, **LEASE)
+    inner = StateGraph(State)
+    seen = []
+
+    async def taken_over(_state, config):
+        seen.append(config["configurable"][FENCE].epoch)
+        await jobs.release(job.job_id, 1)
+        return {"done": ["inner"]}
+
+    inner.add_node("inner", taken_over)
+    inner.add_edge(START, "inner")
+    graph = chain(saver, a=None, sub=inner.compile())
+    with pytest.raises(LeaseLost):
+        await graph.ainvoke({"done": [], "value": None}, thread(job.job_id, Fence(1)), durability="sync")
+    assert seen == [1]
+    async for checkpoint in saver.alist(thread(job.job_id)):
+        assert not any("fence" in key for key in checkpoint.metadata)
+
+
+async def test_one_jobs_bad_rows_do_not_fail_anothers(saver):
+    good, bad = thread(), thread("a\0b")
+    graph = chain(saver, a=None)
+    runs = (graph.ainvoke({"done": [], "value": 1}, config, durability="sync") for config in (good, bad, thread()))
+    results = await asyncio.gather(*runs, return_exceptions=True)
+    assert [type(result) for result in results] == [dict, psycopg.DataError, dict]
+
+
+async def test_fifty_jobs_at_once_are_all_stored(saver):
+    graph, configs = chain(saver, a=None, b=None), [thread() for _ in range(50)]
+    await asyncio.gather(
+        *(graph.ainvoke({"done": [str(n)], "value": n}, config, durability="sync") for n, config in enumerate(configs))
+    )
+    for number, config in enumerate(configs):
+        values = (await saver.aget_tuple(config)).checkpoint["channel_values"]
+        assert (values["done"], values["value"]) == ([str(number), "a", "b"], number)
+
+
+async def test_the_saver_never_makes_the_schema(saver):
+    with pytest.raises(NotImplementedError, match="agent-executor migrate"):
+        await saver.setup()

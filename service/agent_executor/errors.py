@@ -3,6 +3,7 @@
 * JobError
   - PermanentError   trying again cannot help: report the failure once, never retry
   - TemporaryError   something around the job failed: give it back, try later
+* LeaseLost          the job is another worker's now, so nothing that happens here is a failure of it
 
 `type` is the word on the wire (`agent.status.failed`, contract section 6); `message` is for people, and holds neither
 secrets nor the payload.
@@ -29,8 +30,8 @@ class PermanentError(JobError):
 class TemporaryError(JobError):
     """Something around the job failed; another try may do.
 
-    `delay` is the seconds to wait before the first new try (doubled by the caller for later ones); `retry_after` the
-    seconds that the other side asked for, which is a floor and never doubled.
+    `delay` is the seconds to wait before the first new try, doubled for later ones (None: the settings'); `retry_after`
+    the seconds that the other side asked for, which is a floor and never doubled.
     """
 
     retryable = True
@@ -40,12 +41,16 @@ class TemporaryError(JobError):
         type: str,  # noqa: A002
         message: str,
         *,
-        delay: float = 5.0,
+        delay: float | None = None,
         retry_after: float | None = None,
     ) -> None:
         super().__init__(type, message)
         self.delay = delay
         self.retry_after = retry_after
+
+
+class LeaseLost(Exception):  # noqa: N818  # what happened
+    """Another worker has the job now: stop, publish nothing, ack nothing."""
 
 
 def shown(value: object) -> str:

@@ -62,7 +62,6 @@ class _Message:
     job_id: str
     seq: int
     body: bytes
-    last: bool
 
 
 class LiveEvents:
@@ -85,10 +84,7 @@ class LiveEvents:
         def emit(event_type: str, data: dict[str, Any]) -> None:
             nonlocal seq
             seq += 1
-            now = datetime.datetime.now(datetime.UTC).isoformat()
-            message = {"event_type": event_type, "data": data, "seq": seq}
-            body = dump({**message, "job_id": job_id, "trace_id": trace_id, "ts": now})
-            self._put(_Message(job_id, seq, body, last=event_type == "end"))
+            self._put(job_id, trace_id, seq, event_type, data)
 
         return emit
 
@@ -114,26 +110,32 @@ class LiveEvents:
             entries: Any = await self._client.xrevrange(f"{channel(job_id)}:log", count=1)
         except TROUBLE:
             return
-        last = json.loads(entries[0][1][b"event"]) if entries else {"seq": 0, "event_type": ""}
-        if last["event_type"] != "end":
-            now = datetime.datetime.now(datetime.UTC).isoformat()
-            message = {"event_type": "end", "data": {"status": status}, "seq": last["seq"] + 1}
-            body = dump({**message, "job_id": job_id, "trace_id": trace_id, "ts": now})
-            self._put(_Message(job_id, last["seq"] + 1, body, last=True))
+        last: dict[str, Any] = json.loads(entries[0][1][b"event"]) if entries else {}
+        if last.get("event_type") != "end":
+            self._put(job_id, trace_id, last.get("seq", 0) + 1, "end", {"status": status})
 
-    def _put(self, message: _Message) -> None:
-        if self._bytes + len(message.body) > BUFFER_BYTES and not message.last:
+    def _put(self, job_id: str, trace_id: str, seq: int, event_type: str, data: dict[str, Any]) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat()
+        message = {
+            "event_type": event_type,
+            "data": data,
+            "seq": seq,
+            "job_id": job_id,
+            "trace_id": trace_id,
+            "ts": now,
+        }
+        body = dump(message)
+        if self._bytes + len(body) > BUFFER_BYTES and event_type != "end":
             self.dropped += 1
             return
-        self._bytes += len(message.body)
-        self._buffer.append(message)
+        self._bytes += len(body)
+        self._buffer.append(_Message(job_id, seq, body))
         self._filled.set()
 
     async def _send(self) -> bool:
         async with self._sending:
             batch = [self._buffer[i] for i in range(min(len(self._buffer), BATCH_MESSAGES))]
             if not batch:
-                self._filled.clear()
                 return True
             pipeline = self._client.pipeline(transaction=False)
             for message in batch:
@@ -153,6 +155,8 @@ class LiveEvents:
             for message in batch:
                 self._buffer.popleft()
                 self._bytes -= len(message.body)
+            if not self._buffer:
+                self._filled.clear()
             return True
 
 

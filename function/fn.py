@@ -7,6 +7,7 @@ once: the memo's key is all that the result depends on, byte for byte, so that n
 
 from __future__ import annotations
 
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -121,7 +122,9 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         for event in status.events(conditions, seen.conditions(composite)):
             severity = fnv1.SEVERITY_WARNING if event.warning else fnv1.SEVERITY_NORMAL
             _add_result(response, severity, event.reason, event.message)
-        self._log.debug("answered", **_who(request), ready=[key for key, found in readiness.items() if found.ready])
+        if self._log.is_enabled_for(logging.DEBUG):
+            ready = [key for key, judged in readiness.items() if judged.ready]
+            self._log.debug("answered", **_who(request), ready=ready)
 
     def _make_plan(self, identity: Identity, spec: bytes | None, given: bytes | None) -> Plan:
         """What depends on the composite and the Input alone, out of nothing but the memo's key."""

@@ -39,17 +39,19 @@ class Composed(NamedTuple):
     wanted: Callable[[Claim], bool] = _always
 
 
-REGISTRY: Mapping[str, Composed] = MappingProxyType({
-    "service-account": Composed("ServiceAccount", service_account.render),
-    "postgres-secret": Composed("ExternalSecret", external_secrets.postgres, external_secrets.wanted),
-    "dragonfly-secret": Composed("ExternalSecret", external_secrets.dragonfly, external_secrets.wanted),
-    "llm-keys-secret": Composed("ExternalSecret", external_secrets.llm_keys, external_secrets.wanted),
-    "deployment": Composed("Deployment", deployment.render),
-    "service": Composed("Service", service.render),
-    "scaled-object": Composed("ScaledObject", scaled_object.render),
-    "network-policy": Composed("NetworkPolicy", network_policy.render),
-    "pod-disruption-budget": Composed("PodDisruptionBudget", budget.render, budget.wanted),
-})
+REGISTRY: Mapping[str, Composed] = MappingProxyType(
+    {
+        "service-account": Composed("ServiceAccount", service_account.render),
+        "postgres-secret": Composed("ExternalSecret", external_secrets.postgres, external_secrets.wanted),
+        "dragonfly-secret": Composed("ExternalSecret", external_secrets.dragonfly, external_secrets.wanted),
+        "llm-keys-secret": Composed("ExternalSecret", external_secrets.llm_keys, external_secrets.wanted),
+        "deployment": Composed("Deployment", deployment.render),
+        "service": Composed("Service", service.render),
+        "scaled-object": Composed("ScaledObject", scaled_object.render),
+        "network-policy": Composed("NetworkPolicy", network_policy.render),
+        "pod-disruption-budget": Composed("PodDisruptionBudget", budget.render, budget.wanted),
+    }
+)
 
 
 def render(claim: Claim, platform: Platform) -> dict[str, Manifest]:

@@ -18,22 +18,28 @@ if TYPE_CHECKING:
     from function.schemas.external_secret import ExternalSecret
 
 # Environment variable to parameter; the parameter's full name is the claim's prefix and this.
-POSTGRES: Mapping[str, str] = MappingProxyType({
-    "POSTGRES_HOST": "/postgres/host",
-    "POSTGRES_PORT": "/postgres/port",
-    "POSTGRES_DB": "/postgres/db",
-    "POSTGRES_USER": "/postgres/user",
-    "POSTGRES_PASSWORD": "/postgres/password",
-})
-DRAGONFLY: Mapping[str, str] = MappingProxyType({
-    "DRAGONFLY_HOST": "/dragonfly/host",
-    "DRAGONFLY_PORT": "/dragonfly/port",
-    "DRAGONFLY_PASSWORD": "/dragonfly/password",
-})
-LLM_KEYS: Mapping[str, str] = MappingProxyType({
-    "OPENAI_API_KEY": "/openai_api_key",
-    "ANTHROPIC_API_KEY": "/anthropic_api_key",
-})
+POSTGRES: Mapping[str, str] = MappingProxyType(
+    {
+        "POSTGRES_HOST": "/postgres/host",
+        "POSTGRES_PORT": "/postgres/port",
+        "POSTGRES_DB": "/postgres/db",
+        "POSTGRES_USER": "/postgres/user",
+        "POSTGRES_PASSWORD": "/postgres/password",
+    }
+)
+DRAGONFLY: Mapping[str, str] = MappingProxyType(
+    {
+        "DRAGONFLY_HOST": "/dragonfly/host",
+        "DRAGONFLY_PORT": "/dragonfly/port",
+        "DRAGONFLY_PASSWORD": "/dragonfly/password",
+    }
+)
+LLM_KEYS: Mapping[str, str] = MappingProxyType(
+    {
+        "OPENAI_API_KEY": "/openai_api_key",
+        "ANTHROPIC_API_KEY": "/anthropic_api_key",
+    }
+)
 
 
 def wanted(claim: Claim) -> bool:

@@ -1,0 +1,175 @@
+"""The server: the SDK's options and services, and what the SDK's own server leaves out.
+
+That is a health service, a port that no second process can share, JSON lines at every log level, a stop that lets calls
+in hand finish, and a start that either works or says in one line why not, with an exit status that is not 0.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import grpc
+import structlog
+from crossplane.function import runtime
+from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
+from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+if TYPE_CHECKING:
+    from function.fn import FunctionRunner
+
+STOP_SECONDS = 10  # how long calls in hand may take; a call takes less than a millisecond
+FAILED = 3
+MEGABYTE = 1024 * 1024
+MAX_PORT = 65535  # gRPC would take a larger one modulo 65536
+SERVICES = (*runtime.SERVICE_NAMES, health.SERVICE_NAME)
+log = structlog.get_logger()
+
+
+class StartError(Exception):
+    """The server cannot start, and the message says why."""
+
+
+def run(
+    runner: FunctionRunner,
+    *,
+    address: str,
+    tls_certs_dir: str | None = None,
+    insecure: bool = False,
+    debug: bool = False,
+    max_recv_message_size: int = 4,
+    max_send_message_size: int | None = None,
+) -> None:
+    """Serve until SIGTERM or SIGINT. Options are those of `crossplane.function.cli`; sizes are in MB.
+
+    Raises:
+        SystemExit: the server could not start; one line on stderr says why.
+    """
+    configure_logging(debug=debug)
+    sizes = {"receive": max_recv_message_size, "send": max_send_message_size or max_recv_message_size}
+    options = [(f"grpc.max_{way}_message_length", size * MEGABYTE) for way, size in sizes.items()]
+    try:
+        credentials = None if insecure else load_credentials(tls_certs_dir)
+        asyncio.run(_serve(runner, address, credentials, [*options, ("grpc.so_reuseport", 0)]))
+    except StartError as error:
+        _fail(str(error))
+
+
+def configure_logging(*, debug: bool) -> None:
+    """One JSON object a line on standard output."""
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", key="ts"),
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("msg"),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
+        cache_logger_on_first_use=True,
+    )
+
+
+def load_credentials(directory: str | None) -> grpc.ServerCredentials:
+    """Credentials for mTLS out of tls.crt, tls.key and ca.crt, as Crossplane mounts them.
+
+    Raises:
+        StartError: there are none, or gRPC would refuse every call with them.
+    """
+    if not directory:
+        msg = "no credentials: give --tls-certs-dir, or --insecure to serve without TLS"
+        raise StartError(msg)
+    certificate, key, authority = (Path(directory, name) for name in ("tls.crt", "tls.key", "ca.crt"))
+    try:
+        pair, trusted = (key.read_bytes(), certificate.read_bytes()), authority.read_bytes()
+    except OSError as error:
+        msg = f"--tls-certs-dir: cannot read {error.filename}: {error.strerror}"
+        raise StartError(msg) from error
+    # gRPC takes anything here, and then fails every handshake.
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        context.load_cert_chain(certificate, key, password=b"")
+    except (ssl.SSLError, ValueError) as error:
+        msg = f"--tls-certs-dir: {certificate} and {key} are not a PEM certificate and its own, unencrypted key"
+        raise StartError(msg) from error
+    try:
+        context.load_verify_locations(authority)
+    except ssl.SSLError as error:
+        msg = f"--tls-certs-dir: {authority} is not a PEM certificate"
+        raise StartError(msg) from error
+    return grpc.ssl_server_credentials([pair], root_certificates=trusted, require_client_auth=True)
+
+
+async def _serve(
+    runner: FunctionRunner, address: str, credentials: grpc.ServerCredentials | None, options: list[tuple[str, int]]
+) -> None:
+    server = grpc.aio.server(options=options)
+    beta = runtime.BetaFunctionRunner(wrapped=runner)
+    # The generated code has no types.
+    grpcv1.add_FunctionRunnerServiceServicer_to_server(runner, server)  # type: ignore[no-untyped-call]
+    grpcv1beta1.add_FunctionRunnerServiceServicer_to_server(beta, server)  # type: ignore[no-untyped-call]
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection(SERVICES, server)
+    for service in SERVICES:
+        await checks.set(service, health_pb2.HealthCheckResponse.SERVING)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    port = _listen(server, address, credentials)
+    await server.start()
+    log.info("serving", address=address, port=port, tls=credentials is not None)
+    await stop.wait()
+    await checks.enter_graceful_shutdown()
+    await server.stop(STOP_SECONDS)
+    log.info("stopped")
+
+
+def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    """Bind, and return the port, which is another than the address's where that is 0."""
+    _check_free(address)
+    try:
+        port = server.add_secure_port(address, credentials) if credentials else server.add_insecure_port(address)
+    except RuntimeError as error:
+        msg = f"--address: cannot listen on {address}"
+        raise StartError(msg) from error
+    return int(port)
+
+
+def _check_free(address: str) -> None:
+    """Bind once without gRPC, which writes its own account of a failure to stderr and does not say why.
+
+    Raises:
+        StartError: why nothing can listen there.
+    """
+    if address.startswith(("unix:", "unix-abstract:")):
+        return
+    host, _, port = address.removeprefix("dns:///").rpartition(":")
+    if not (host and port.isdecimal() and int(port) <= MAX_PORT):
+        msg = f"--address: {address!r} is not HOST:PORT, such as 0.0.0.0:9443"
+        raise StartError(msg)
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host.strip("[]"), int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        msg = f"--address: cannot listen on {address}: {error.strerror}"
+        raise StartError(msg) from error
+
+
+def _fail(why: str) -> NoReturn:
+    with suppress(OSError):  # a stderr that is gone must not turn this into a traceback
+        sys.stderr.write(f"cannot serve: {why}\n")
+    raise SystemExit(FAILED)

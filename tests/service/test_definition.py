@@ -116,57 +116,121 @@ def test_variants_mean_the_same(edit: Callable[[dict[str, Any]], Any]) -> None:
     assert [node.name for node in parsed.specialists] == ["scout"]
 
 
+NOTES = "config.state_schema.notes"
 FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
-    ("unknown provider", put("nodes", 1, "config", "model", "provider", "acme"),
-     "nodes[1].config.model.provider: 'acme' is not one of 'openai', 'anthropic', 'ollama' or 'scripted'"),
-    ("unknown provider, flat", lambda raw: (put("nodes", 1, "config", "model", "provider", "acme")(raw), flatten(raw)),
-     "nodes[1].model.provider: 'acme' is not one of 'openai', 'anthropic', 'ollama' or 'scripted'"),
-    ("two orchestrators", put("nodes", 1, "type", "Orchestrator"),
-     "nodes[1].type: a second Orchestrator beside nodes[0], and exactly one would be right"),
-    ("unknown type", put("nodes", 1, "type", "Boss"),
-     "nodes[1].type: 'boss' is not one of 'orchestrator' or 'specialist'"),
-    ("unknown tool", put("nodes", 1, "config", "tools", ["nope"]),
-     "nodes[1].config.tools[0]: 'nope' is neither in tool_definitions nor built in"),
+    (
+        "unknown provider",
+        put("nodes", 1, "config", "model", "provider", "acme"),
+        "nodes[1].config.model.provider: 'acme' is not one of 'openai', 'anthropic', 'ollama' or 'scripted'",
+    ),
+    (
+        "unknown provider, flat",
+        lambda raw: (put("nodes", 1, "config", "model", "provider", "acme")(raw), flatten(raw)),
+        "nodes[1].model.provider: 'acme' is not one of 'openai', 'anthropic', 'ollama' or 'scripted'",
+    ),
+    (
+        "two orchestrators",
+        put("nodes", 1, "type", "Orchestrator"),
+        "nodes[1].type: a second Orchestrator beside nodes[0], and exactly one would be right",
+    ),
+    (
+        "unknown type",
+        put("nodes", 1, "type", "Boss"),
+        "nodes[1].type: 'boss' is not one of 'orchestrator' or 'specialist'",
+    ),
+    (
+        "unknown tool",
+        put("nodes", 1, "config", "tools", ["nope"]),
+        "nodes[1].config.tools[0]: 'nope' is neither in tool_definitions nor built in",
+    ),
     ("no nodes", put("nodes", []), "nodes: is empty, and would be right with at least one"),
     ("nodes missing", drop("nodes"), "nodes: is missing"),
     ("nodes not a list", put("nodes", "x"), "nodes: text, and a list would be right"),
     ("a node that is text", put("nodes", 1, "x"), "nodes[1]: text, and an object would be right"),
     ("node without id", drop("nodes", 1, "id"), "nodes[1].id: is missing"),
     ("blank id", put("nodes", 1, "id", " "), "nodes[1].id: is blank, and would be right as text"),
-    ("the same id twice", lambda raw: (put("nodes", 1, "id", "main")(raw), drop("edges")(raw)),
-     "nodes[1].id: 'main' is there twice, and another name would be right"),
-    ("the same name twice", put("nodes", 1, "config", "name", "boss"),
-     "nodes[1].config.name: 'boss' is there twice, and another name would be right"),
-    ("the same tool twice", lambda raw: raw["tool_definitions"].append(copy.deepcopy(raw["tool_definitions"][0])),
-     "tool_definitions[1].name: 'find' is there twice, and another name would be right"),
-    ("a tool named like a built-in one", lambda raw: (put("tool_definitions", 0, "name", "task")(raw), put("nodes", 0, "config", "tools", [])(raw)),
-     "tool_definitions[0].name: 'task' is a built-in tool, and another name would be right"),
-    ("tool without runtime", drop("tool_definitions", 0, "runtime"),
-     "tool_definitions[0]: has not exactly one of runtime and mcp"),
-    ("empty script", put("tool_definitions", 0, "runtime", "script", "\n"),
-     "tool_definitions[0].runtime.script: is blank, and would be right as text"),
+    (
+        "the same id twice",
+        lambda raw: (put("nodes", 1, "id", "main")(raw), drop("edges")(raw)),
+        "nodes[1].id: 'main' is there twice, and another name would be right",
+    ),
+    (
+        "the same name twice",
+        put("nodes", 1, "config", "name", "boss"),
+        "nodes[1].config.name: 'boss' is there twice, and another name would be right",
+    ),
+    (
+        "the same tool twice",
+        lambda raw: raw["tool_definitions"].append(copy.deepcopy(raw["tool_definitions"][0])),
+        "tool_definitions[1].name: 'find' is there twice, and another name would be right",
+    ),
+    (
+        "a tool named like a built-in one",
+        lambda raw: (put("tool_definitions", 0, "name", "task")(raw), drop("nodes", 0, "config", "tools")(raw)),
+        "tool_definitions[0].name: 'task' is a built-in tool, and another name would be right",
+    ),
+    (
+        "tool without runtime",
+        drop("tool_definitions", 0, "runtime"),
+        "tool_definitions[0]: has not exactly one of runtime and mcp",
+    ),
+    (
+        "empty script",
+        put("tool_definitions", 0, "runtime", "script", "\n"),
+        "tool_definitions[0].runtime.script: is blank, and would be right as text",
+    ),
     ("edge to nowhere", put("edges", 0, "target", "gone"), "edges[0].target: 'gone' is not the id of a node"),
-    ("edge from nowhere", put("edges", [{"from": "gone", "to": "spec"}]), "edges[0].from: 'gone' is not the id of a node"),
-    ("no model", drop("nodes", 0, "config", "model"),
-     "nodes[0].config.model: is missing, and would be right as provider and model"),
-    ("model without a name", put("nodes", 0, "config", "model", {"provider": "openai"}),
-     "nodes[0].config.model.model: is missing"),
-    ("model of an unknown family", put("nodes", 0, "config", "model", "llama"),
-     "nodes[0].config.model: 'llama' names no provider, and would be right as provider:model"),
-    ("scripted plan without a script", put("nodes", 0, "config", "model", {"provider": "scripted", "model": "plan"}),
-     "nodes[0].config.model: plan has no script, and would be right with a list of turns"),
-    ("unknown scripted model", put("nodes", 0, "config", "model", "scripted:dance"),
-     "nodes[0].config.model: 'dance' is not a scripted model: echo or plan"),
-    ("temperature too high", put("nodes", 0, "config", "model", "temperature", 9),
-     "nodes[0].config.model.temperature: 9: input should be less than or equal to 2"),
-    ("unknown field type", put("nodes", 0, "config", "state_schema", "notes", {"type": "tree"}),
-     "nodes[0].config.state_schema.notes.type: 'tree' is not one of"
-     " 'list', 'dict', 'str', 'int', 'float', 'bool' or 'any'"),
-    ("unknown reducer", put("nodes", 0, "config", "state_schema", "notes", "reducer", "max"),
-     "nodes[0].config.state_schema.notes.reducer: 'max' is not one of 'add_messages'"),
-    ("one field with two types", put("nodes", 1, "config", "state_schema", {"notes": "dict"}),
-     "nodes[1].config.state_schema.notes: differs from nodes[0].config.state_schema.notes, and the same would be right"),
-]  # fmt: skip
+    (
+        "edge from nowhere",
+        put("edges", [{"from": "gone", "to": "spec"}]),
+        "edges[0].from: 'gone' is not the id of a node",
+    ),
+    (
+        "no model",
+        drop("nodes", 0, "config", "model"),
+        "nodes[0].config.model: is missing, and would be right as provider and model",
+    ),
+    (
+        "model without a name",
+        put("nodes", 0, "config", "model", {"provider": "openai"}),
+        "nodes[0].config.model.model: is missing",
+    ),
+    (
+        "model of an unknown family",
+        put("nodes", 0, "config", "model", "llama"),
+        "nodes[0].config.model: 'llama' names no provider, and would be right as provider:model",
+    ),
+    (
+        "scripted plan without a script",
+        put("nodes", 0, "config", "model", {"provider": "scripted", "model": "plan"}),
+        "nodes[0].config.model: plan has no script, and would be right with a list of turns",
+    ),
+    (
+        "unknown scripted model",
+        put("nodes", 0, "config", "model", "scripted:dance"),
+        "nodes[0].config.model: 'dance' is not a scripted model: echo or plan",
+    ),
+    (
+        "temperature too high",
+        put("nodes", 0, "config", "model", "temperature", 9),
+        "nodes[0].config.model.temperature: 9: input should be less than or equal to 2",
+    ),
+    (
+        "unknown field type",
+        put("nodes", 0, "config", "state_schema", "notes", {"type": "tree"}),
+        f"nodes[0].{NOTES}.type: 'tree' is not one of 'list', 'dict', 'str', 'int', 'float', 'bool' or 'any'",
+    ),
+    (
+        "unknown reducer",
+        put("nodes", 0, "config", "state_schema", "notes", "reducer", "max"),
+        "nodes[0].config.state_schema.notes.reducer: 'max' is not one of 'add_messages'",
+    ),
+    (
+        "one field with two types",
+        put("nodes", 1, "config", "state_schema", {"notes": "dict"}),
+        f"nodes[1].{NOTES}: differs from nodes[0].{NOTES}, and the same would be right",
+    ),
+]
 
 
 @pytest.mark.parametrize(("edit", "message"), [row[1:] for row in FAULTS], ids=[row[0] for row in FAULTS])
@@ -209,3 +273,12 @@ def test_an_mcp_server_is_a_tool_definition() -> None:
     tool = definition.parse(raw).tool_definitions[0]
     assert tool.mcp is not None
     assert tool.mcp.transport == "streamable_http"
+
+
+def test_a_tool_that_waits_for_a_human_must_be_known() -> None:
+    with pytest.raises(PermanentError, match=r"nodes\[0\]\.config\.interrupt_on: 'gone' is neither"):
+        definition.parse(edited(put("nodes", 0, "config", "interrupt_on", {"gone": True})))
+
+
+def test_edges_may_go_in_circles_as_they_only_say_who_delegates() -> None:
+    definition.parse(edited(put("edges", [{"from": "main", "to": "spec"}, {"from": "spec", "to": "main"}])))

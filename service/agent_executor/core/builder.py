@@ -11,14 +11,14 @@ import importlib.util
 import re
 import sys
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_executor.core import providers
 from agent_executor.core.context import ToolRunner
 from agent_executor.errors import PermanentError, shown
 from agent_executor.models import definition as definitions
-from agent_executor.models.parts import Definition, ToolDefinition
+from agent_executor.models.parts import Definition, Mcp, ToolDefinition
 from agent_executor.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph.state import CompiledStateGraph
 
+McpTools = Callable[[Mcp, str], Awaitable[Sequence["BaseTool"]]]
+"""Asks an MCP server for its tools; the second argument is the server's path in the definition, for errors."""
 KEPT = 128
 """Compiled graphs that stay in memory (0.5 to 2 MB each)."""
 
@@ -43,14 +45,16 @@ class Builder:
         settings: Settings,
         saver: "BaseCheckpointSaver[Any] | None",
         tools: ToolRunner,
-        built_in: Mapping[str, Sequence["BaseTool"]] | None = None,
         *,
+        http_request: "BaseTool | None" = None,
+        mcp: McpTools | None = None,
         kept: int = KEPT,
     ) -> None:
         self._settings = settings
         self._saver = saver
         self._runner = tools
-        self._built_in = dict(built_in or {})
+        self._http_request = http_request
+        self._mcp = mcp
         self._kept = kept
         self._graphs: OrderedDict[str, asyncio.Task[CompiledStateGraph[Any, Any, Any, Any]]] = OrderedDict()
 
@@ -69,21 +73,32 @@ class Builder:
     async def _build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
         definition = definitions.parse(raw)
         for i, node in enumerate(definition.nodes):
+            if "http_request" in node.config.tools and self._http_request is None:
+                raise PermanentError(
+                    "invalid_definition",
+                    f"{definitions.config_path(raw, i)}.tools: 'http_request' is not offered here, "
+                    "it needs HTTP_TOOL_ALLOWED_HOSTS",
+                )
             if node.config.model:
                 providers.check(node.config.model, self._settings, f"{definitions.config_path(raw, i)}.model")
         for i, tool in enumerate(definition.tool_definitions):
             _check_dependencies(tool, f"tool_definitions[{i}].runtime.dependencies")
         await warm()
-        tools = dict(self._built_in)
+        tools = {"http_request": [self._http_request]} if self._http_request else {}
         for i, tool in enumerate(definition.tool_definitions):
             tools[tool.name] = await self._tools(tool, f"tool_definitions[{i}]")
         return await asyncio.to_thread(self._compile, definition, tools)
 
-    async def _tools(self, tool: ToolDefinition, path: str) -> "Sequence[BaseTool]":
+    async def _tools(self, tool: ToolDefinition, path: str) -> "list[BaseTool]":
         from agent_executor.core.tools import scripted  # noqa: PLC0415  # imports LangChain
 
-        if tool.runtime is None:
-            raise PermanentError("invalid_definition", f"{path}.mcp: MCP servers are not offered here")
+        if tool.mcp is not None:
+            if self._mcp is None:
+                raise PermanentError(
+                    "invalid_definition", f"{path}.mcp: is not offered here, it needs MCP_ALLOWED_HOSTS"
+                )
+            return list(await self._mcp(tool.mcp, f"{path}.mcp"))
+        assert tool.runtime is not None  # noqa: S101  # `definition.parse` saw to it
         spec = await self._runner.describe(tool.runtime.script, where=f"{path}.runtime.script")
         return [scripted(tool.name, tool.runtime.script, spec, self._runner, tool.description)]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NotRequired, TypedDict, get_type_hints
 import langsmith
 from deepagents import SubAgent, create_deep_agent
 from deepagents.graph import DeepAgentState
-from langchain.agents.middleware import AgentMiddleware, TodoListMiddleware
+from langchain.agents.middleware import AgentMiddleware, InterruptOnConfig, TodoListMiddleware
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -60,6 +60,7 @@ def compile_graph(
             "model": client(node),
             "tools": toolbox(node),
             "middleware": around(),
+            "interrupt_on": pauses(node) or pauses(main) or {},
         }
         for node in definition.specialists
     ]
@@ -73,7 +74,17 @@ def compile_graph(
         context_schema=JobContext,
         checkpointer=saver,
         name=main.name,
+        interrupt_on=pauses(main),
     )
+
+
+def pauses(node: Node) -> dict[str, bool | InterruptOnConfig] | None:
+    """The tools of a node whose calls wait for a human, as LangChain's middleware wants them."""
+    waiting = {
+        name: on if isinstance(on, bool) else InterruptOnConfig(allowed_decisions=list(on.allowed_decisions))
+        for name, on in node.config.interrupt_on.items()
+    }
+    return waiting or None
 
 
 def declared(definition: Definition) -> dict[str, StateField]:

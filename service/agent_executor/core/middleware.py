@@ -51,8 +51,11 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
         job.usage.check(job.limits)
         try:
             response = await handler(request)
+        except TimeoutError as error:  # a stall between two chunks
+            raise TemporaryError("model_timeout", "the model fell silent in the middle of its answer") from error
         except NONSENSE as error:
-            raise TemporaryError("model_error", f"the model's answer made no sense: {type(error).__name__}") from error
+            why = f"the model's answer made no sense: {type(error).__name__}"
+            raise TemporaryError("model_unavailable", why) from error
         spent = Usage()
         for answer in response.result:
             if isinstance(answer, AIMessage):
@@ -101,7 +104,7 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], additive: froze
 def _check_whole(answer: AIMessage) -> None:
     # A stream cut in the middle raises nothing in the OpenAI and Anthropic clients (seen).
     if not any(answer.response_metadata.get(reason) for reason in STOP_REASONS):
-        raise TemporaryError("model_error", "the model's answer was cut off: it has no stop reason")
+        raise TemporaryError("model_unavailable", "the model's answer was cut off: it has no stop reason")
 
 
 def _clean(answer: AIMessage) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel
@@ -51,10 +51,17 @@ class Scripted(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **_: Any,
     ) -> ChatResult:
-        answer = AIMessageChunk(content="")
-        for chunk in self._stream(messages, stop, run_manager):
-            answer = answer + chunk.message  # type: ignore[assignment]  # the sum of message chunks is a message chunk
-        return ChatResult(generations=[ChatGeneration(message=_whole(answer))])
+        return _whole(list(self._stream(messages, stop, run_manager)))
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **_: Any,
+    ) -> ChatResult:
+        # The base class would sleep in a thread, which nothing can cancel.
+        return _whole([chunk async for chunk in self._astream(messages, stop, run_manager)])
 
     def _stream(
         self,
@@ -117,10 +124,15 @@ def _chunks(turn: Turn, number: int, messages: list[BaseMessage]) -> Iterator[Ch
     yield ChatGenerationChunk(message=end, generation_info={"finish_reason": end.response_metadata["finish_reason"]})
 
 
-def _whole(chunk: AIMessageChunk) -> AIMessage:
-    return AIMessage(
-        content=chunk.content,
-        tool_calls=chunk.tool_calls,
-        response_metadata=chunk.response_metadata,
-        usage_metadata=chunk.usage_metadata,
+def _whole(chunks: list[ChatGenerationChunk]) -> ChatResult:
+    first, *others = (chunk.message for chunk in chunks)
+    answer = cast("AIMessageChunk", first)
+    for chunk in others:
+        answer = answer + chunk  # type: ignore[assignment]  # the sum of message chunks is a message chunk
+    message = AIMessage(
+        content=answer.content,
+        tool_calls=answer.tool_calls,
+        response_metadata=answer.response_metadata,
+        usage_metadata=answer.usage_metadata,
     )
+    return ChatResult(generations=[ChatGeneration(message=message)])

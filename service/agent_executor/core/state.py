@@ -76,7 +76,8 @@ def message(value: "BaseMessage") -> dict[str, Any]:
     """One message for clients."""
     shape: dict[str, Any] = {
         "role": ROLES.get(value.type, value.type),
-        "content": clean(value.content),
+        # Providers put text, tool calls and their bookkeeping into blocks; clients know an answer's content as text.
+        "content": clean(value.text if value.type == "ai" else value.content),
         "id": value.id,
     }
     if calls := getattr(value, "tool_calls", None):

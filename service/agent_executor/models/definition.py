@@ -70,6 +70,8 @@ def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[
         for j, name in enumerate(node.config.tools):
             if name not in tools:
                 yield f"{where}.tools[{j}]: {shown(name)} is neither in tool_definitions nor built in"
+        for name in node.config.interrupt_on.keys() - tools:
+            yield f"{where}.interrupt_on: {shown(name)} is neither in tool_definitions nor built in"
         for name, field in node.config.state_schema.items():
             first, there = fields.setdefault(name, (field, f"{where}.state_schema.{name}"))
             if first != field:

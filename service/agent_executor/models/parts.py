@@ -113,8 +113,14 @@ class StateField(Part):
         return {"type": given} if isinstance(given, str) else given
 
 
+class Decisions(Part):
+    """What a human may answer when a tool call waits for one."""
+
+    allowed_decisions: Annotated[tuple[Literal["approve", "edit", "reject", "respond"], ...], Field(min_length=1)]
+
+
 class Config(Part):
-    """How a node behaves."""
+    """How a node behaves; calls of the tools in `interrupt_on` (ours, not in contract section 4) wait for a human."""
 
     name: Text | None = None
     description: str | None = None
@@ -122,6 +128,7 @@ class Config(Part):
     model: Model | None = Field(None, validation_alias=AliasChoices("model", "model_name"))
     tools: tuple[Text, ...] = ()
     state_schema: dict[Text, StateField] = {}
+    interrupt_on: dict[Text, bool | Decisions] = {}
 
     @validator(mode="before")
     @classmethod

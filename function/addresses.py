@@ -125,7 +125,7 @@ def check_host(host: str) -> None:
     if host.startswith("["):
         check_address(_address(host[1:-1], host))
     elif re.fullmatch("[0-9]+|0x[0-9a-f]*", name.rpartition(".")[2]):
-        # Resolvers take what ends in a number for an address, also 0xA9FEA9FE or 0251.254.43518: only the plain form is.
+        # Resolvers take what ends in a number for an address, 0xA9FEA9FE or 0251.254.43518 too: only the plain form is.
         check_address(_address(name, host))
     elif name in METADATA_NAMES:
         msg = f"{show(host)} is a metadata service, which hands out the machine's credentials"

@@ -87,12 +87,41 @@ class Peer(Model):
     """The port of the pods themselves, not of the Service before them."""
 
 
-class Databases(Model):
-    """The databases."""
+class Postgres(Peer):
+    """PostgreSQL's pods."""
 
-    postgres: Peer = Peer(namespace="databases", port=5432)
+    namespace: Label = "databases"
+    """Their namespace."""
+    port: Port = 5432
+    """The port of the pods themselves, not of the Service before them."""
+
+
+class Dragonfly(Peer):
+    """The pods of Dragonfly, or of another server that speaks Redis."""
+
+    namespace: Label = "databases"
+    """Their namespace."""
+    port: Port = 6379
+    """The port of the pods themselves, not of the Service before them."""
+
+
+class Dns(Peer):
+    """The cluster's DNS servers."""
+
+    namespace: Label = "kube-system"
+    """Their namespace."""
+    pod_labels: Labels = Fixed({"k8s-app": "kube-dns"})
+    """Their labels; every pod of the namespace when empty."""
+    port: Port = 53
+    """The port of the pods themselves, not of the Service before them."""
+
+
+class Databases(Model):
+    """The databases that claims connect to."""
+
+    postgres: Postgres = Postgres()
     """PostgreSQL."""
-    dragonfly: Peer = Peer(namespace="databases", port=6379)
+    dragonfly: Dragonfly = Dragonfly()
     """Dragonfly, or another server that speaks Redis."""
 
 
@@ -161,7 +190,7 @@ class Platform(Model):
     """The NATS servers that claims connect to."""
     databases: Databases = Databases()
     """The databases that claims connect to."""
-    dns: Peer = Peer(namespace="kube-system", pod_labels=Fixed({"k8s-app": "kube-dns"}), port=53)
+    dns: Dns = Dns()
     """The cluster's DNS."""
     monitoring: Monitoring = Monitoring()
     """Who reads the metrics."""

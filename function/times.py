@@ -53,7 +53,7 @@ _LONGEST = dict(zip(range(1, 13), (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 3
 
 
 def check_cron(text: str) -> None:
-    """Raise ValueError that says which of the five fields is wrong and what its range is, or that the time never comes."""
+    """Raise ValueError that says which of the five fields is wrong and how, or that the time never comes."""
     fields = text.split()
     if len(fields) != len(_FIELDS):
         wanted = "five: minute hour day-of-month month day-of-week, such as 0 8 * * 1-5"

@@ -13,7 +13,13 @@ from pathlib import Path
 from tools.gomodules import UnavailableError
 
 ROOT = Path(__file__).parents[1]
-GENERATORS = ("generate_schemas", "generate_custom_schemas")
+GENERATORS = (
+    "generate_schemas",
+    "generate_custom_schemas",
+    "generate_timezones",
+    "generate_xrds",
+    "generate_reference",
+)
 
 
 def files(generator: str) -> dict[Path, str]:

@@ -1,0 +1,75 @@
+"""Builds the Function package and both Configuration packages into `build/packages/` with Crossplane's command line.
+
+Each is built from a directory that holds its files and nothing else, because the command takes every YAML file below
+the package's root, and the root of one of them is the repository's.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+from tools import gobinaries
+from tools.gomodules import UnavailableError
+
+ROOT = Path(__file__).parents[1]
+BUILT = ROOT / "build" / "packages"
+CLI = ("engine", "github.com/crossplane/cli/v2/cmd/crossplane")
+FUNCTION = "function-agent-executor"
+# Name to the files of the package and to the examples that it carries, from the repository's root.
+PACKAGES = {
+    FUNCTION: (["package/crossplane.yaml", "package/input/*.yaml"], ["examples/platforms/*.yaml"]),
+    "configuration-agent-executor": (["crossplane.yaml", "apis/claim/*.yaml"], ["examples/claim.yaml"]),
+    "configuration-agent-executor-namespaced": (["apis/namespaced/*.yaml"], ["examples/claim.yaml"]),
+}
+
+
+def version() -> str:
+    """The version of everything here, from pyproject.toml."""
+    stated: str = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+    return stated
+
+
+def build(name: str, into: Path = BUILT, runtime: Path | None = None) -> Path:
+    """Build one package and return its file; `runtime` is a tarball of the image that a Function package embeds.
+
+    Raises:
+        UnavailableError: Go is not on this machine.
+        RuntimeError: Crossplane's command line does not take the package; the message ends with its own.
+    """
+    crossplane = gobinaries.build(*CLI)
+    stage, package = into / name, into / f"{name}-{version()}.xpkg"
+    shutil.rmtree(stage, ignore_errors=True)
+    for part, patterns in zip(("package", "examples"), PACKAGES[name], strict=True):
+        (stage / part).mkdir(parents=True)
+        for source in (source for pattern in patterns for source in ROOT.glob(pattern)):
+            shutil.copyfile(source, stage / part / source.name)
+    command = [crossplane, "xpkg", "build", f"--package-root={stage / 'package'}"]
+    command += [f"--examples-root={stage / 'examples'}", f"--package-file={package}"]
+    command += [f"--embed-runtime-image-tarball={runtime}"] if runtime else []
+    # The command keeps a configuration file in its home, and this is no place for it to make one.
+    done = subprocess.run(command, env=os.environ | {"HOME": str(stage)}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{name}: {(done.stderr or done.stdout).strip()[-800:]}")
+    shutil.rmtree(stage)
+    return package
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runtime-image", type=Path, help="tarball of the function's image, to embed in its package")
+    runtime = parser.parse_args().runtime_image
+    try:
+        for name in PACKAGES:
+            print(build(name, runtime=runtime if name == FUNCTION else None).relative_to(ROOT))
+    except UnavailableError as error:
+        print(f"{error}; Crossplane's command line is built with it", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -208,7 +208,8 @@ def given(draw: st.DrawFn) -> Given:
     spec |= {"image": draw(images)} | (draw(secrets()) if draw(st.booleans()) else {})
     metadata = {"name": draw(names), "namespace": draw(labels)}
     manifest = {"apiVersion": identity.API_VERSION, "kind": identity.CLAIM_KIND, "metadata": metadata, "spec": spec}
-    return Given(composite(manifest) if draw(st.booleans()) else manifest, OPEN if wide else platform.DEFAULT)
+    form = draw(st.sampled_from([dict, composite, namespaced]))
+    return Given(form(manifest), OPEN if wide else platform.DEFAULT)
 
 
 def composite(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,6 +224,12 @@ def composite(manifest: Mapping[str, Any]) -> dict[str, Any]:
             "claimRef": {"apiVersion": manifest["apiVersion"], "kind": manifest["kind"], **meta},
         },
     }
+
+
+def namespaced(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The composite of the newer model, with what Crossplane keeps in its spec."""
+    own = {"compositionRef": {"name": "agentexecutor"}, "compositionUpdatePolicy": "Automatic"}
+    return {**manifest, "spec": {**manifest["spec"], "crossplane": own}}
 
 
 @functools.cache

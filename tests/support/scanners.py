@@ -1,0 +1,94 @@
+"""checkov and kube-score: what each finds in a set of manifest files.
+
+Both judge offline. checkov has a virtual environment of its own, made once from `requirements/checkov.txt` and kept
+beside the Go binaries, under the hash of that file.
+"""
+
+import hashlib
+import json
+import subprocess
+import sys
+import venv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tools import gobinaries
+from tools.gomodules import UnavailableError
+
+REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "checkov.txt"
+INSTALL_SECONDS = 900
+KUBERNETES = "v1.34"
+
+
+class Finding(NamedTuple):
+    """A rule that a kind of object breaks."""
+
+    tool: str
+    id: str
+    kind: str
+
+
+def checkov(files: Sequence[Path]) -> set[Finding]:
+    """What checkov finds; raises UnavailableError where it cannot be installed."""
+    command = [program(), "--framework", "kubernetes", "--output", "json", "--compact", "--quiet", "--skip-download"]
+    reports = run([*command, *(part for file in files for part in ("--file", str(file)))])
+    checks = [
+        r
+        for report in (reports if isinstance(reports, list) else [reports])
+        for r in report["results"]["failed_checks"]
+    ]
+    return {Finding("checkov", check["check_id"], check["resource"].split(".")[0]) for check in checks}
+
+
+def kube_score(file: Path) -> set[Finding]:
+    """What kube-score finds in one file; raises UnavailableError without Go."""
+    binary = gobinaries.build("kube-score", "github.com/zegl/kube-score/cmd/kube-score")
+    objects = run([binary, "score", "--output-format", "json", "--kubernetes-version", KUBERNETES, file])
+    return {Finding("kube-score", check, scored["type_meta"]["kind"]) for scored in objects for check in broken(scored)}
+
+
+def broken(scored: dict[str, Any]) -> Iterator[str]:
+    """The checks of one object that are neither passed nor beside the point."""
+    passed = 10
+    return (c["check"]["id"] for c in scored["checks"] if not c["skipped"] and c["grade"] < passed)
+
+
+def run(command: Sequence[str | Path]) -> Any:
+    """A scanner's JSON; it exits 1 where it has findings."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode not in {0, 1} or not done.stdout:
+        raise RuntimeError(f"{Path(command[0]).name}: {done.stderr.strip()[-800:]}")
+    return json.loads(done.stdout)
+
+
+def program() -> Path:
+    """The installed checkov."""
+    home = gobinaries.cache() / f"checkov-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]}"
+    done = home / "installed"  # written last: an installation that was stopped half-way is done again
+    home.mkdir(parents=True, exist_ok=True)
+    with gobinaries.locked(home.with_suffix(".lock")):
+        if not done.exists():
+            install(home)
+            done.touch()
+    return home / "bin" / "checkov"
+
+
+def install(home: Path) -> None:
+    """Install the locked checkov, hashes verified."""
+    venv.create(home, with_pip=True, clear=True)
+    python = home / "bin" / Path(sys.executable).name
+    command = [
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--require-hashes",
+        "-r",
+        REQUIREMENTS,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
+    if done.returncode:
+        raise UnavailableError(f"checkov: cannot be installed: {done.stderr.strip()[-300:]}")

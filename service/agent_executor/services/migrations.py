@@ -6,8 +6,10 @@ afterwards, the next change is the next file. Imports nothing heavy: an init con
 """
 
 import hashlib
+import os
 import re
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from psycopg import sql
 FILE_NAME = re.compile(r"(\d{3})_([a-z0-9_]+)\.up\.sql")
 PACKAGED = Path(__file__).parents[1] / "migrations"  # in a wheel
 SOURCE = Path(__file__).parents[3] / "migrations"  # in a checkout
+CONNECT_SECONDS = 10
 
 
 def _silent(_line: str) -> None:
@@ -40,6 +43,30 @@ class Migration:
     def sha256(self) -> str:
         """The hash of the step up, which is what a database remembers."""
         return hashlib.sha256(self.up.encode()).hexdigest()
+
+
+def main(env: Mapping[str, str], say: Callable[[str], None] = _silent) -> int:
+    """Migrate the database that POSTGRES_* names; the exit code.
+
+    Reads the variables itself, because an init container has no others and `settings` wants them all.
+    """
+    names = {"host": "HOST", "dbname": "DB", "user": "USER", "password": "PASSWORD"}
+    missing = [f"POSTGRES_{name}" for name in names.values() if not env.get(f"POSTGRES_{name}")]
+    if missing:
+        say(f"{missing[0]}: is not set, and the migrations need it")
+        return 2
+    dsn = psycopg.conninfo.make_conninfo(
+        **{key: env[f"POSTGRES_{name}"] for key, name in names.items()},
+        port=env.get("POSTGRES_PORT") or "5432",
+        connect_timeout=CONNECT_SECONDS,
+        application_name="agent-executor-migrations",
+    )
+    try:
+        apply(dsn, schema=env.get("POSTGRES_SCHEMA") or "agent_executor", say=say)
+    except (MigrationError, psycopg.Error) as error:
+        say(f"migrations failed: {str(error).strip()}")
+        return 1
+    return 0
 
 
 def load(directory: Path | None = None) -> list[Migration]:
@@ -132,7 +159,7 @@ def _enter(connection: psycopg.Connection, schema: str) -> None:
     key = f"agent-executor migrations {schema}"
     connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (key,))
     # Asked first: IF NOT EXISTS wants the right to create schemas even where there is nothing to create.
-    if not connection.execute("SELECT FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone():
+    if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone():
         connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
     _search(connection, schema)
     connection.execute(
@@ -173,3 +200,7 @@ def _execute(connection: psycopg.Connection, name: str, statements: str) -> None
         position = error.diag.statement_position
         line = f", line {statements[: int(position)].count(chr(10)) + 1}" if position else ""
         raise MigrationError(f"{name}{line}: {error.diag.message_primary or error}") from error
+
+
+if __name__ == "__main__":
+    sys.exit(main(os.environ, say=lambda line: print(line, file=sys.stderr, flush=True)))  # noqa: T201  # a program

@@ -168,6 +168,13 @@ class Settings(BaseModel):
         default=False, description="Put prompts, tool arguments and model output into logs and spans."
     )
 
+    otel_traces_exporter: str | None = Field(
+        None, description="As OpenTelemetry defines it (otlp, console, none); its SDK reads the rest of OTEL_*."
+    )
+    otel_exporter_otlp_endpoint: Url | None = Field(None, description="Where traces go; unset, nowhere.")
+    otel_exporter_otlp_traces_endpoint: Url | None = Field(None, description="The same, for traces alone.")
+    otel_sdk_disabled: Flag = Field(default=False, description="As OpenTelemetry defines it.")
+
     @property
     def pool_size(self) -> int:
         """Connections to PostgreSQL at most."""

@@ -1,0 +1,1 @@
+"""The HTTP API, contract section 7, and the wiring of the whole service."""

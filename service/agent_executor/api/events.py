@@ -1,0 +1,115 @@
+"""A job's live events as Server-Sent Events, resumable without a gap.
+
+The events are read from the job's log in Dragonfly, by `seq`, which is also the SSE id: a client that reconnects with
+`Last-Event-ID` gets what comes after it. When the log is gone (expired, or Dragonfly is away) the job's row still says
+how it ended. Invariant: a stream of a finished job always ends with `end`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header
+from fastapi.responses import StreamingResponse
+
+from agent_executor.api import problems
+from agent_executor.api.identifiers import UNKNOWN, JobId
+from agent_executor.api.jobs import Service
+from agent_executor.api.parts import Parts
+from agent_executor.services import redis
+from agent_executor.services.json import dump
+
+AWAY_SECONDS = 0.5
+LONGEST = 32  # digits of a `seq`
+router = APIRouter(tags=["jobs"])
+DONE = ("completed", "failed", "cancelled")
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {"description": "Events until `end`", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        **problems.documented(400, 401, 404, 503),
+    },
+)
+async def stream_events(
+    service: Service,
+    job_id: JobId,
+    last_event_id: Annotated[
+        str | None, Header(description="`seq` of the last event that was seen.", max_length=LONGEST)
+    ] = None,
+) -> StreamingResponse:
+    """What happens in a job, as it happens: `event` is the type, `id` the `seq`, `data` the whole message."""
+    after = _position(last_event_id)
+    if await service.jobs.get(job_id) is None:
+        raise problems.Refused(404, UNKNOWN)
+    return StreamingResponse(
+        _frames(service, job_id, after),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _frames(service: Parts, job_id: str, after: int) -> AsyncIterator[bytes]:
+    yield b"retry: 1000\n\n"
+    async for message in _messages(service, job_id, after):
+        if message is None:
+            yield b": still here\n\n"
+        else:
+            yield _frame(message)
+
+
+async def _messages(service: Parts, job_id: str, after: int) -> AsyncIterator[dict[str, Any] | None]:
+    """A job's messages until `end`; None stands for a second without any."""
+    ended = None
+    while not service.stopping.is_set():
+        try:
+            async for message in redis.follow(service.redis, job_id, after):
+                if message is not None:
+                    after = message["seq"]
+                    yield message
+                    if message["event_type"] == "end":
+                        return
+                elif service.stopping.is_set():
+                    return
+                elif ended is not None:  # it had ended a second ago, and still nothing came: nothing will
+                    yield ended
+                    return
+                else:
+                    ended = await _ending(service, job_id, after)
+                    yield None
+        except redis.TROUBLE:
+            if ended := await _ending(service, job_id, after):
+                yield ended
+                return
+            yield None
+            await asyncio.sleep(AWAY_SECONDS)
+
+
+async def _ending(service: Parts, job_id: str, after: int) -> dict[str, Any] | None:
+    """What the job's row knows of its end, as the last message; None while it runs."""
+    job = await service.jobs.get(job_id)
+    if job is not None and job.state not in DONE:
+        return None
+    return {
+        "event_type": "end",
+        "data": {"status": job.state if job else "unknown"},
+        "seq": after + 1,
+        "job_id": job_id,
+        "trace_id": job.trace_id if job else None,
+        "ts": (job.finished_at or job.updated_at).isoformat() if job else None,
+    }
+
+
+def _frame(message: dict[str, Any]) -> bytes:
+    """One event of https://html.spec.whatwg.org/multipage/server-sent-events.html; JSON has no line breaks in it."""
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (message["seq"], message["event_type"].encode(), dump(message))
+
+
+def _position(last_event_id: str | None) -> int:
+    if not last_event_id:
+        return 0
+    if not (last_event_id.isascii() and last_event_id.isdigit()):
+        raise problems.Refused(400, "Last-Event-ID: is not one of ours, and would be right as the `id` of an event")
+    return int(last_event_id)

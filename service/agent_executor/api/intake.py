@@ -1,0 +1,142 @@
+"""`POST /`: an event comes in over HTTP and is answered for only once JetStream has it.
+
+Invariants: the bytes go on as they came; 202 means that the event is stored and will be worked on, whatever happens to
+this process next; what can never run is refused, and told like any other malformed event.
+"""
+
+import asyncio
+import re
+import time
+from typing import Annotated, Any
+
+import psycopg
+import structlog
+from fastapi import APIRouter, Header, Request, Response
+from psycopg_pool import PoolTimeout
+from pydantic import BaseModel
+
+from agent_executor.api import problems
+from agent_executor.api.jobs import Service
+from agent_executor.api.links import job_path
+from agent_executor.api.parts import Parts
+from agent_executor.errors import TemporaryError
+from agent_executor.models.events import JobExecutionEvent
+from agent_executor.models.jobs import Event
+from agent_executor.services import cloudevents, headers, new_jobs
+from agent_executor.services.cloudevents import STRUCTURED, Incoming, Malformed
+
+log = structlog.get_logger()
+
+TOKEN = "http"  # noqa: S105  # the subject's last token, contract section 6
+LONGEST_WAIT = 300  # seconds
+FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at the job's row
+router = APIRouter(tags=["jobs"])
+
+
+class Accepted(BaseModel):
+    """The event is stored."""
+
+    job_id: str
+
+
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {"schema": {"$ref": "#/components/schemas/JobExecutionEvent"}},
+        STRUCTURED: {"schema": {"$ref": "#/components/schemas/CloudEvent"}},
+    },
+}
+
+
+@router.post(
+    "/",
+    status_code=202,
+    openapi_extra={"requestBody": _BODY},
+    responses={
+        200: {
+            "description": "With `Prefer: wait=N`: the result event",
+            "content": {STRUCTURED: {"schema": {"type": "object"}}},
+        },
+        202: {"model": Accepted, "headers": {"Location": {"schema": {"type": "string"}}}},
+        **problems.documented(400, 401, 413, 415, 503),
+    },
+)
+async def take_event(
+    service: Service,
+    request: Request,
+    response: Response,
+    prefer: Annotated[str | None, Header(description="`wait=N`: N seconds for the result event.")] = None,
+) -> Any:
+    """Take a job, an answer to an interrupt, or a cancellation: a CloudEvent, structured or binary, or a bare job."""
+    _check_type(request)
+    body = await _body(request, service.settings.http_max_body_bytes)
+    raw = request.headers.raw
+    try:
+        incoming = cloudevents.parse(body, raw)
+    except Malformed as malformed:
+        await service.refuse(body, raw, malformed)
+        raise problems.Refused(400, malformed.message, more={"job_id": malformed.job_id}) from None
+    await _store(service, incoming)
+    response.headers["Location"] = job_path(incoming.job_id)
+    if incoming.kind == "execute" and (seconds := _wait(prefer)):
+        response.headers["Preference-Applied"] = f"wait={seconds}"
+        if event := await _outcome(service, incoming.job_id, seconds):
+            return Response(event.payload, 200, dict(response.headers), STRUCTURED)
+    return Accepted(job_id=incoming.job_id)
+
+
+def _check_type(request: Request) -> None:
+    kind = headers.media_type(request.headers.get("content-type", ""))
+    binary = any(name.startswith("ce-") for name in request.headers)
+    if kind not in ("application/json", STRUCTURED) and not (
+        binary and (not kind or kind.endswith("+json") or kind == "text/json")
+    ):
+        detail = f"Content-Type: would be right as {STRUCTURED} or application/json"
+        raise problems.Refused(415, detail, headers={"Accept-Post": f"{STRUCTURED}, application/json"})
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The body, read no further than it may be long."""
+    body = bytearray()
+    too_large = problems.Refused(413, f"the body is longer than {most} bytes, the most that HTTP_MAX_BODY_BYTES allows")
+    if int(request.headers.get("content-length") or 0) > most:
+        raise too_large
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most:
+            raise too_large
+    return bytes(body)
+
+
+async def _store(service: Parts, incoming: Incoming) -> None:
+    """Hand the event to JetStream, then note the job, so that it can be looked up before anybody takes it."""
+    subject = service.settings.subject("execute", TOKEN)
+    try:
+        await service.broker.store(subject, incoming.body, headers.forwarded(incoming.headers))
+    except TemporaryError as error:
+        raise problems.Refused(503, error.message, headers={"Retry-After": "1"}) from None
+    if isinstance(incoming.event, JobExecutionEvent):
+        try:
+            await service.jobs.enqueue(new_jobs.of(incoming))
+        except (psycopg.Error, PoolTimeout) as error:  # JetStream has the event: the job will be noted when it is taken
+            log.warning("http: a job is not in the table yet", job_id=incoming.job_id, error=type(error).__name__)
+
+
+def _wait(prefer: str | None) -> int:
+    """The seconds of RFC 7240's `wait`, bounded; 0 when it is not asked for."""
+    found = re.search(r"(?:^|[,;])\s*wait\s*=\s*\"?(\d{1,9})", prefer or "", re.IGNORECASE)
+    return min(int(found[1]), LONGEST_WAIT) if found else 0
+
+
+async def _outcome(service: Parts, job_id: str, seconds: int) -> Event | None:
+    """The event that told the job's end, or its interrupt, once there is one; None if it takes longer."""
+    deadline, pause = time.monotonic() + seconds, FIRST_LOOK
+    while not service.stopping.is_set():
+        if (found := await service.jobs.outcome(job_id)) and found.event:
+            return found.event
+        left = deadline - time.monotonic()
+        if left <= 0:
+            return None
+        await asyncio.sleep(min(pause, left))
+        pause = min(pause * 2, LONGEST_LOOK)
+    return None

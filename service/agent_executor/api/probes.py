@@ -1,0 +1,50 @@
+"""One question for each dependency that readiness names: does it answer, and can work be done with it.
+
+Invariant: what a probe says never holds an address, a user or a password; a client's own text may.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+import psycopg
+import redis.asyncio
+import redis.exceptions
+from nats.aio.client import Client
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+Probe = Callable[[], Awaitable[None]]
+"""Returns when a dependency answers; raises NotReady otherwise, or takes too long."""
+
+TABLES = "SELECT to_regclass('jobs') IS NOT NULL AND to_regclass('checkpoints') IS NOT NULL"
+
+
+class NotReady(Exception):  # noqa: N818  # what a dependency is
+    """A dependency is missing; the text says how."""
+
+
+def of(
+    pool: AsyncConnectionPool, dragonfly: redis.asyncio.Redis, nats: Client, consumer_trouble: Callable[[], str | None]
+) -> Mapping[str, Probe]:
+    """The probes of a service, by the names that the seed gives to its dependencies."""
+
+    async def postgresql() -> None:
+        try:
+            async with pool.connection(timeout=1.5) as connection:
+                row = await (await connection.execute(TABLES)).fetchone()
+        except (psycopg.Error, PoolTimeout) as error:
+            raise NotReady(f"no connection ({type(error).__name__})") from None
+        if not row or not row[0]:
+            raise NotReady("the schema has no tables: run `agent-executor migrate`")
+
+    async def dragonfly_answers() -> None:
+        try:
+            await dragonfly.ping()
+        except (redis.exceptions.RedisError, OSError) as error:
+            raise NotReady(f"no connection ({type(error).__name__})") from None
+
+    async def nats_takes_jobs() -> None:
+        if not nats.is_connected:
+            raise NotReady("not connected")
+        if trouble := consumer_trouble():
+            raise NotReady(trouble)
+
+    return {"postgresql": postgresql, "dragonfly": dragonfly_answers, "nats": nats_takes_jobs}

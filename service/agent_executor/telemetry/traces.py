@@ -1,0 +1,89 @@
+"""Traces: the caller's trace goes on through the job, into model calls and onto the result.
+
+W3C Trace Context in and out, https://www.w3.org/TR/trace-context/. Spans are exported only where OpenTelemetry's own
+variables name an exporter; without one the caller's context still travels, and nothing else is paid for. Invariant: a
+span never holds a prompt, a model's answer or a tool's arguments, unless LOG_CONTENT asks for content.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, Tracer
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from agent_executor.settings import Settings
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+SERVICE = "agent-executor"
+FLUSH_MILLIS = 2000
+_W3C = TraceContextTextMapPropagator()
+
+
+class Traces:
+    """The tracer of one process, and its end."""
+
+    def __init__(self, tracer: Tracer, *, content: bool = False, provider: "TracerProvider | None" = None) -> None:
+        self.tracer = tracer
+        self.content = content
+        self._provider = provider
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        attributes: Mapping[str, str | int],
+        *,
+        kind: SpanKind = SpanKind.INTERNAL,
+        parent: Context | None = None,
+    ) -> Iterator[Span]:
+        """A span around a block. What the block raises marks it with the kind of error only: its text is the job's."""
+        with self.tracer.start_as_current_span(
+            name, parent, kind, dict(attributes), record_exception=False, set_status_on_exception=False
+        ) as span:
+            try:
+                yield span
+            except BaseException as error:
+                span.set_attribute("error.type", getattr(error, "type", None) or type(error).__qualname__)
+                span.set_status(Status(StatusCode.ERROR))
+                raise
+
+    def close(self) -> None:
+        """Send what is left, for a stopping pod; gives up soon."""
+        if self._provider is not None:
+            self._provider.force_flush(FLUSH_MILLIS)
+            self._provider.shutdown()
+
+
+def configure(settings: Settings) -> Traces:
+    """A tracer that exports as OTEL_* says, or one that only carries the caller's context."""
+    exporter = (settings.otel_traces_exporter or "").strip().lower()
+    named = exporter or settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint
+    if settings.otel_sdk_disabled or exporter == "none" or not named:
+        return Traces(NoOpTracer(), content=settings.log_content)
+    from agent_executor.telemetry import exporting  # noqa: PLC0415  # 0.2 s of imports that most laptops do not need
+
+    provider = exporting.provider(exporter, SERVICE)
+    return Traces(provider.get_tracer("agent_executor"), content=settings.log_content, provider=provider)
+
+
+def caller(traceparent: str | None, tracestate: str | None) -> Context:
+    """The context that a job came with."""
+    carrier = {"traceparent": traceparent, "tracestate": tracestate}
+    return _W3C.extract({name: value for name, value in carrier.items() if value}, Context())
+
+
+def headers() -> dict[str, str]:
+    """The current context, as the headers of a request that is sent for it; empty without one."""
+    carrier: dict[str, str] = {}
+    _W3C.inject(carrier)
+    return carrier
+
+
+def annotate(**attributes: str | int) -> None:
+    """Put attributes on the current span."""
+    trace.get_current_span().set_attributes(attributes)

@@ -7,31 +7,64 @@ that is buried twice is one dead letter.
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+from agent_executor.errors import PermanentError
 from agent_executor.models.jobs import Event
-from agent_executor.services.results import header_value
+from agent_executor.services.broker import Broker
+from agent_executor.services.cloudevents import Malformed
+from agent_executor.services.redis import LiveEvents
+from agent_executor.services.results import Origin, Results, describe, header_value
 from agent_executor.settings import Settings
 
 REASON = "Agent-Executor-Reason"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110's token: what NATS clients can write
 
 
-def build(
-    settings: Settings, *, body: bytes, headers: Mapping[str, str], token: str, place: str, job_id: str, reason: str
-) -> Event:
-    """The dead letter of one message.
+@dataclass(frozen=True)
+class Received:
+    """A message or request as it came.
 
-    `token` is the last one of the subject it came on (`http` for HTTP); `place` says which message it is, the same at
-    every delivery (its stream and sequence, say); `reason` is a line for people, the header `Agent-Executor-Reason`.
+    `token` is the last one of its subject, `http` for HTTP; `place` says which message it is, the same at every
+    delivery: its stream and sequence, say.
     """
-    own = hashlib.sha256(f"{place}\0".encode() + body).hexdigest()
+
+    body: bytes
+    headers: Mapping[str, str]
+    token: str
+    place: str
+
+
+class DeadLetters:
+    """Keeps what is refused, and tells its failure once; raises `TemporaryError` while JetStream is away."""
+
+    def __init__(self, settings: Settings, broker: Broker, results: Results, events: LiveEvents) -> None:
+        self._settings = settings
+        self._broker = broker
+        self._results = results
+        self._events = events
+
+    async def keep(self, received: Received, error: PermanentError, job_id: str) -> None:
+        """Store one dead letter."""
+        await self._broker.publish(build(self._settings, received, error.message, job_id))
+
+    async def refuse(self, received: Received, fault: Malformed) -> None:
+        """Store the dead letter of a malformed event, and say on every channel that this job failed."""
+        await self.keep(received, fault, fault.job_id)
+        await self._broker.publish(self._results.failed(Origin(fault.job_id, fault.traceparent), describe(fault, 1)))
+        await self._events.end(fault.job_id, "", "failed")
+
+
+def build(settings: Settings, received: Received, reason: str, job_id: str) -> Event:
+    """The dead letter of one message; `reason` is a line for people."""
+    own = hashlib.sha256(f"{received.place}\0".encode() + received.body).hexdigest()
     kept = {
         name: value
-        for name, value in headers.items()
+        for name, value in received.headers.items()
         # The other Nats- headers are orders to the server (Nats-Expected-Stream, Nats-TTL), not facts about the event.
         if _NAME.fullmatch(name) and (not name.lower().startswith("nats-") or name.lower() == "nats-msg-id")
     }
     if not any(name.lower() == "nats-msg-id" for name in kept):
         kept["Nats-Msg-Id"] = f"dead/{own}"
     kept[REASON] = header_value(reason).replace("%20", " ")
-    return Event(f"dead/{own}", job_id, settings.subject("dead", token or "unknown"), body, kept)
+    return Event(f"dead/{own}", job_id, settings.subject("dead", received.token or "unknown"), received.body, kept)

@@ -1,0 +1,248 @@
+"""One attempt at one claimed job: the graph runs under a lease, and its end is one transaction.
+
+Whatever happens to the run, the job's row decides: every write of this attempt carries the epoch it was claimed with,
+so an attempt that lost its lease changes nothing. A lease is kept by a task that job code cannot block. What fails in
+passing is tried again here first, from the last checkpoint.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import structlog
+
+from agent_executor.core import limits, state, streaming
+from agent_executor.core.builder import Builder
+from agent_executor.core.classify import classify
+from agent_executor.core.context import JobContext
+from agent_executor.core.observer import Observer, Span
+from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
+from agent_executor.models.jobs import Claimed
+from agent_executor.services.jobs import Jobs
+from agent_executor.services.outbox import Outbox
+from agent_executor.services.redis import LiveEvents
+from agent_executor.services.results import Origin, Results
+from agent_executor.settings import Settings
+
+if TYPE_CHECKING:
+    from langgraph.runtime import RunControl
+
+    from agent_executor.services.checkpoints import Fence
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+TRIES_IN_PLACE = 3
+PAUSE_IN_PLACE = 0.5  # seconds before the second try, doubled before the third
+LONGEST_PAUSE = 5.0  # a server that asks for more gets its job given back
+RENEWALS = 3  # in one lease
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What every attempt works with; made once, where the service is put together."""
+
+    settings: Settings
+    jobs: Jobs
+    outbox: Outbox
+    builder: Builder
+    events: LiveEvents
+    results: Results
+    observer: Observer
+
+
+Why = Literal["cancelled", "drained", "lost"]
+
+
+@dataclass
+class Attempt:
+    """A job that this process runs now."""
+
+    parts: Parts
+    job: Claimed
+    stopped: Why | None = None
+    emit: Callable[[str, dict[str, Any]], None] = field(init=False)
+    _control: "RunControl | None" = None
+    _work: "asyncio.Task[None] | None" = None
+    _stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    _span: Span = field(default_factory=Span)
+    _began: float = field(default_factory=time.monotonic)
+    _closing: bool = False
+
+    def __post_init__(self) -> None:
+        """Watch for the first live event."""
+        told = self.parts.events.stream(self.job.job_id, self.job.trace_id, self.job.epoch)
+
+        def first(event_type: str, data: dict[str, Any]) -> None:
+            self.emit = told
+            self.parts.observer.measure("first_event", time.monotonic() - self._began)
+            told(event_type, data)
+
+        self.emit = first
+
+    async def run(self) -> None:
+        """Work until the job ended, waits for a person, or was stopped (`stopped` says why).
+
+        Raises:
+            PermanentError: the job can never end well; nothing is written yet.
+            TemporaryError: it may at another time; nothing is written yet.
+            LeaseLost: it is somebody else's.
+        """
+        with self.parts.observer.span(self.job) as self._span:
+            self._work = asyncio.create_task(self._persist())
+            keeper = asyncio.create_task(self._keep_lease())
+            try:
+                await self._work
+            except (asyncio.CancelledError, JobError):
+                if self.stopped is None:  # else we broke it off, and what it said then means nothing
+                    raise
+            finally:
+                keeper.cancel()
+                await _ended(self._work, keeper)
+        if self.stopped == "lost":
+            raise LeaseLost(self.job.job_id)
+
+    def drain(self) -> None:
+        """Stop at the next superstep, with nothing lost and nothing counted."""
+        self._stopping.set()
+        if self._control:
+            self._control.request_drain()
+
+    def stop(self, why: Why) -> None:
+        """Stop here and now; the last checkpoint stands."""
+        if self._closing:  # its end is on the way to the database, which decides
+            return
+        self.stopped = self.stopped or why
+        if self._work:
+            self._work.cancel()
+
+    async def end(self, outcome: Literal["failed", "cancelled"], error: Mapping[str, Any] | None = None) -> None:
+        """Write and tell an end that is not the graph's own; raises `LeaseLost`."""
+        results = self.parts.results
+        event = results.failed(self._origin, error) if error else results.cancelled(self._origin)
+        ours = self.parts.jobs.finish(self.job.job_id, self.job.epoch, outcome, event, error=error)
+        await self._close(outcome, event, ours)
+
+    @property
+    def _origin(self) -> Origin:
+        return Origin(self.job.job_id, self._span.traceparent or self.job.traceparent, self.job.tracestate)
+
+    async def _persist(self) -> None:
+        """Try, and try again in place what may pass soon."""
+        fence = _fence(self.job)
+        for number in range(TRIES_IN_PLACE):
+            try:
+                return await self._try(fence)
+            except TemporaryError as error:
+                pause = max(error.retry_after or 0.0, PAUSE_IN_PLACE * 2**number) * random.uniform(1, 1.25)  # noqa: S311
+                if number == TRIES_IN_PLACE - 1 or pause > LONGEST_PAUSE:
+                    raise
+                log.info("job: tried again in place", error=error.type, message=error.message, seconds=round(pause, 2))
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), pause)
+            if self._stopping.is_set():
+                self.stopped = self.stopped or "drained"
+                return None
+        return None
+
+    async def _try(self, fence: "Fence") -> None:
+        outcome = await self._within_time(attempted(self._run(fence)))
+        job, results, jobs = self.job, self.parts.results, self.parts.jobs
+        match outcome:
+            case streaming.Drained():
+                self.stopped = self.stopped or "drained"
+            case streaming.Interrupted(payload):
+                event = results.interrupted(self._origin, payload, ordinal=job.interrupts + 1)
+                await self._close("interrupted", event, jobs.interrupt(job.job_id, job.epoch, payload, event))
+            case streaming.Finished(values):
+                result = await attempted(asyncio.to_thread(state.result, values))
+                event = results.completed(self._origin, result)
+                ours = jobs.finish(job.job_id, job.epoch, "completed", event, result=result)
+                await self._close("completed", event, ours)
+
+    async def _run(self, fence: "Fence") -> streaming.Outcome:
+        from agent_executor.services.checkpoints import FENCE  # noqa: PLC0415  # imports LangGraph
+
+        settings, job = self.parts.settings, self.job
+        graph = await self.parts.builder.build(job.definition)
+        self._control = streaming.control()
+        if self._stopping.is_set():
+            return streaming.Drained()
+        given: Any = None
+        if fence.empty:
+            given = state.accept(job.input)
+        elif job.resume is not None:
+            given = streaming.resume(job.resume["value"])
+        config = {
+            "configurable": {"thread_id": job.job_id, FENCE: fence},
+            "metadata": {"run_id": job.job_id},
+            "recursion_limit": settings.job_recursion_limit,
+            "callbacks": list(self._span.callbacks),
+        }
+        context = JobContext(job.job_id, limits.of(settings))
+        return await streaming.run(graph, given, config, context=context, emit=self.emit, control=self._control)
+
+    async def _within_time(self, work: Awaitable[T]) -> T:
+        most = self.parts.settings.job_timeout_seconds
+        left = most - self.job.seconds_spent - (time.monotonic() - self._began)
+        try:
+            async with asyncio.timeout(max(left, 0.0)) as clock:
+                return await work
+        except TimeoutError:
+            if clock.expired():
+                raise PermanentError("limit_exceeded", f"wall clock: the job needs more than {most:g} s") from None
+            raise
+
+    async def _close(self, status: str, event: Any, ours: Awaitable[bool]) -> None:
+        """The outcome and its event are written as one, by whoever holds the lease; only then are they told."""
+        self._closing = True
+        try:
+            if not await attempted(ours):
+                raise LeaseLost(self.job.job_id)
+        finally:
+            self._closing = False
+        self.emit("end", {"status": status})
+        await self.parts.outbox.send(event)
+        self.parts.observer.finished(status, self.job.seconds_spent + time.monotonic() - self._began)
+
+    async def _keep_lease(self) -> None:
+        """Renew, and learn of a cancellation; while the database is away nobody else can claim the job either."""
+        lease = self.parts.settings.job_lease_seconds
+        while True:
+            await asyncio.sleep(lease / RENEWALS)
+            try:
+                held = await attempted(self.parts.jobs.renew(self.job.job_id, self.job.epoch, lease_seconds=lease))
+            except JobError as error:
+                log.warning("job: lease not renewed", error=error.message)
+                continue
+            if not held.ours:
+                self.stop("lost")
+            elif held.cancel_requested:
+                self.stop("cancelled")
+
+
+async def attempted(work: Awaitable[T]) -> T:
+    """The one place where anything that a job raises becomes one of our two words."""
+    try:
+        return await work
+    except (JobError, LeaseLost):
+        raise
+    except Exception as error:  # a job must not stop the consumer: whatever it raises is an outcome of that job alone
+        found = classify(error)
+        if found.type == "internal_error":
+            log.exception("job: unexpected")
+        raise found from error
+
+
+async def _ended(*tasks: "asyncio.Task[None]") -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _fence(job: Claimed) -> "Fence":
+    from agent_executor.services.checkpoints import Fence  # noqa: PLC0415  # imports LangGraph
+
+    return Fence(job.epoch, empty=not job.has_checkpoint)

@@ -1,0 +1,235 @@
+"""What becomes of one event: already done, busy elsewhere, resumed or run, and in every case exactly one verdict.
+
+The verdict says how the message that brought the event is settled. A job's failures are counted in PostgreSQL, over all
+pods and crashes; what can never run is kept as a dead letter before its end is written, so no crash loses either.
+"""
+
+import contextlib
+import os
+import random
+import socket
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import structlog
+
+from agent_executor.core.attempt import Attempt, Parts, attempted
+from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
+from agent_executor.models import definition as definitions
+from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent
+from agent_executor.models.jobs import Busy, Claimed, Finished, NewJob, State
+from agent_executor.services.broker import Broker
+from agent_executor.services.cloudevents import Incoming
+from agent_executor.services.results import Origin, describe
+
+log = structlog.get_logger()
+
+NEVER_RUNS = frozenset({"invalid_event", "invalid_definition", "invalid_input", "unknown_job"})
+STRANGER_DELIVERIES = 5  # a cancel or resume may overtake its job on the way; so often it is waited for
+STRANGER_SECONDS = 1.0
+HELD_SECONDS = 0.2  # beyond somebody else's lease
+AWAY_SECONDS = 2.0  # until a database that was away is asked for a job again
+
+Bury = Callable[[PermanentError], Awaitable[None]]
+"""Keeps the message as a dead letter; raises TemporaryError if that could not be done."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How to settle the message: done with (ack), again in `seconds`, never again (term), or not ours to settle."""
+
+    settle: Literal["ack", "again", "term", "leave"]
+    seconds: float = 0.0
+    failed: bool = False
+
+
+ACK = Verdict("ack")
+FAILED = Verdict("ack", failed=True)
+BURIED = Verdict("term", failed=True)
+LEAVE = Verdict("leave")
+
+
+class Executor:
+    """All jobs of one process."""
+
+    def __init__(self, parts: Parts, broker: Broker) -> None:
+        self._parts = parts
+        self._broker = broker
+        self._running: dict[str, Attempt] = {}
+        self._draining = False
+        self._owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
+
+    @property
+    def in_flight(self) -> int:
+        """Jobs that run here now."""
+        return len(self._running)
+
+    async def handle(self, incoming: Incoming, bury: Bury, *, delivery: int = 1) -> Verdict:
+        """See one event to its end. `delivery` counts from 1. Raises nothing but cancellation."""
+        with structlog.contextvars.bound_contextvars(job_id=incoming.job_id, trace_id=incoming.event.trace_id):
+            try:
+                try:
+                    return await self._dispatch(incoming, bury, delivery)
+                except PermanentError as error:
+                    return await self._refuse(incoming, error, bury)
+            except TemporaryError as error:
+                log.warning("event: put back", error=error.type, message=error.message)
+                return Verdict("again", AWAY_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # spreads the load
+
+    async def cancel(self, job_id: str) -> State | None:
+        """End a job wherever it is: at once if it runs here or nowhere, within a third of a lease elsewhere.
+
+        Returns its state afterwards, `running` if another pod still has to stop it; None if it is not known.
+        """
+        found = await attempted(self._parts.jobs.request_cancel(job_id))
+        if attempt := self._running.get(job_id):
+            attempt.stop("cancelled")
+        elif found == "queued":
+            claimed = await self._reclaim(job_id)
+            if isinstance(claimed, Claimed):
+                await self._work(claimed, bury=None)
+                return "cancelled"
+        return found
+
+    def drain(self) -> None:
+        """Let every job reach its next superstep and hand it over; take no more."""
+        self._draining = True
+        for attempt in self._running.values():
+            attempt.drain()
+
+    def abandon(self) -> None:
+        """The time to drain is over: hand the rest over as it stands at its last checkpoint."""
+        for attempt in self._running.values():
+            attempt.stop("drained")
+
+    async def _dispatch(self, incoming: Incoming, bury: Bury, delivery: int) -> Verdict:
+        match incoming.event:
+            case JobExecutionEvent() as event:
+                lease = self._parts.settings.job_lease_seconds
+                job = _new(incoming, event)
+                claimed = await attempted(self._parts.jobs.claim(job, owner=self._owner, lease_seconds=lease))
+                return await self._take(claimed, bury, event.trace_id)
+            case JobResumeEvent() as event:
+                return await self._resume(incoming, event, bury, delivery)
+            case JobCancelEvent() as event:
+                if await self.cancel(event.job_id) is None:
+                    return await self._stranger(incoming, bury, delivery)
+                return ACK
+
+    async def _resume(self, incoming: Incoming, event: JobResumeEvent, bury: Bury, delivery: int) -> Verdict:
+        # Wrapped, so that null is an answer too.
+        answer = {"value": event.resume}
+        if await attempted(self._parts.jobs.resume(event.job_id, incoming.id, answer)) is None:
+            return await self._stranger(incoming, bury, delivery)
+        claimed = await self._reclaim(event.job_id)
+        return ACK if claimed is None else await self._take(claimed, bury, event.trace_id)
+
+    async def _stranger(self, incoming: Incoming, bury: Bury, delivery: int) -> Verdict:
+        if delivery < STRANGER_DELIVERIES:
+            return Verdict("again", STRANGER_SECONDS)
+        unknown = PermanentError("unknown_job", "data.job_id: is no job here, and would be right as one that was taken")
+        return await self._refuse(incoming, unknown, bury)
+
+    async def _refuse(self, incoming: Incoming, error: PermanentError, bury: Bury) -> Verdict:
+        """Tell the failure of an event that never became a job's attempt."""
+        await bury(error)
+        origin = Origin(incoming.job_id, incoming.traceparent, incoming.tracestate)
+        await self._broker.publish(self._parts.results.failed(origin, describe(error, 1)))
+        return BURIED
+
+    async def _reclaim(self, job_id: str) -> Claimed | Busy | Finished | None:
+        lease = self._parts.settings.job_lease_seconds
+        return await attempted(self._parts.jobs.reclaim(job_id, owner=self._owner, lease_seconds=lease))
+
+    async def _take(self, claimed: Claimed | Busy | Finished, bury: Bury, trace_id: str | None) -> Verdict:
+        match claimed:
+            case Busy(seconds_left):
+                return Verdict("again", seconds_left + HELD_SECONDS)
+            case Finished(state, event):
+                if event:
+                    await self._broker.publish(event)
+                    await self._parts.events.end(event.job_id, trace_id or "", state)
+                return ACK
+            case Claimed():
+                return await self._work(claimed, bury)
+
+    async def _work(self, job: Claimed, bury: Bury | None) -> Verdict:
+        attempt = self._running[job.job_id] = Attempt(self._parts, job)
+        if self._draining:
+            attempt.drain()
+        try:
+            return await self._run(attempt, bury)
+        except LeaseLost:
+            self._parts.observer.count("lost_leases")
+            log.warning("job: lost to another worker")
+            return LEAVE
+        except TemporaryError:
+            # Written is nothing, so another try finds it all again; without a lease in its way, and without a mark.
+            with contextlib.suppress(JobError):
+                await attempted(self._parts.jobs.release(job.job_id, job.epoch))
+            raise
+        finally:
+            if self._running.get(job.job_id) is attempt:
+                del self._running[job.job_id]
+
+    async def _run(self, attempt: Attempt, bury: Bury | None) -> Verdict:
+        job, parts = attempt.job, self._parts
+        if job.cancel_requested:
+            await attempt.end("cancelled")
+            return ACK
+        if job.has_checkpoint:
+            parts.observer.count("resumes")
+        try:
+            if job.failures >= parts.settings.job_max_attempts:
+                raise PermanentError("attempts_exhausted", f"the job's worker died, or failed, {job.failures} times")
+            await attempt.run()
+        except JobError as error:
+            return await self._fail(attempt, error, bury)
+        if attempt.stopped == "cancelled":
+            await attempt.end("cancelled")
+        if attempt.stopped == "drained":
+            parts.observer.count("drains")
+            await attempted(parts.jobs.release(job.job_id, job.epoch))
+            return Verdict("again")
+        return ACK
+
+    async def _fail(self, attempt: Attempt, error: JobError, bury: Bury | None) -> Verdict:
+        """Count the failure; another attempt later, or the end."""
+        job, parts = attempt.job, self._parts
+        attempts = job.failures + (0 if error.type == "attempts_exhausted" else 1)
+        log.warning("job: failed", error=error.type, message=error.message, attempts=attempts)
+        told = describe(error, attempts)
+        exhausted = attempts >= parts.settings.job_max_attempts
+        if isinstance(error, TemporaryError) and not exhausted:
+            if await attempted(parts.jobs.fail_attempt(job.job_id, job.epoch, told)) is None:
+                raise LeaseLost(job.job_id)
+            parts.observer.count("retries")
+            return Verdict("again", self._backoff(error, attempts))
+        buried = error.type in NEVER_RUNS or error.type == "attempts_exhausted" or isinstance(error, TemporaryError)
+        if buried and bury:
+            await bury(PermanentError(error.type, error.message))
+        await attempt.end("failed", told)
+        return BURIED if buried else FAILED
+
+    def _backoff(self, error: TemporaryError, attempts: int) -> float:
+        settings = self._parts.settings
+        first = settings.job_retry_delay_seconds if error.delay is None else error.delay
+        delay = min(first * 2.0 ** (attempts - 1), settings.job_retry_delay_max_seconds)
+        return max(error.retry_after or 0.0, delay * random.uniform(0.5, 1))  # noqa: S311  # spreads, hides nothing
+
+
+def _new(incoming: Incoming, event: JobExecutionEvent) -> NewJob:
+    return NewJob(
+        job_id=event.job_id,
+        trace_id=event.trace_id,
+        received=incoming.body,
+        headers=incoming.headers,
+        subject=incoming.subject or "http",
+        definition=event.agent_definition,
+        definition_hash=definitions.digest(event.agent_definition),
+        input=event.input_payload,
+        traceparent=incoming.traceparent,
+        tracestate=incoming.tracestate,
+    )

@@ -1,0 +1,239 @@
+"""The JetStream consumer: a slot is a task, and only a free slot asks for a message.
+
+Every message is settled once, as its verdict says, and from its delivery until then JetStream is told that it is worked
+on. A deleted stream or consumer is made again, with patience; idle requests end in a timeout, which is normal. When the
+service stops, no request is left behind that could take a message to nobody.
+"""
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+
+from agent_executor.core.executor import Executor, Verdict
+from agent_executor.core.observer import Observer
+from agent_executor.errors import PermanentError, TemporaryError
+from agent_executor.services import cloudevents, streams
+from agent_executor.services.cloudevents import Malformed
+from agent_executor.services.dead_letters import DeadLetters, Received
+from agent_executor.settings import Settings
+
+log = structlog.get_logger()
+
+REQUEST_SECONDS = 5.0  # how long one request waits at the server
+LOOK_SECONDS = 0.5  # how often a reconnect is looked for
+STOP_SECONDS = 1.0
+ACK_SECONDS = 2.0
+PATIENCE = (0.5, 10.0)  # seconds between attempts to make streams again: first, longest
+AWAY_SECONDS = 2.0
+IDLE = ("404", "408")  # answers to a request that found nothing
+
+
+class Consumer:
+    """Takes jobs for one process; `run` ends once `stop` was called and every slot is free."""
+
+    def __init__(
+        self, client: Client, settings: Settings, executor: Executor, dead_letters: DeadLetters, observer: Observer
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._executor = executor
+        self._dead_letters = dead_letters
+        self._observer = observer
+        self._jetstream = client.jetstream()
+        self._ack_wait = settings.nats_ack_wait_seconds
+        self._stopping = asyncio.Event()
+        self._inbox = client.new_inbox()
+        self._subscription: Subscription | None = None
+        self._waiting: deque[asyncio.Future[Msg | None]] = deque()
+        self._repairing = asyncio.Lock()
+        self._repairs = 0
+        self._ready = False
+
+    @property
+    def ready(self) -> bool:
+        """Whether stream and consumer are there, as far as is known, and jobs are taken."""
+        return self._ready and self._client.is_connected and not self._stopping.is_set()
+
+    async def stop(self) -> None:
+        """Take no more jobs; returns when the server knows, so that a job given back goes to somebody else."""
+        self._stopping.set()
+        self._wake()
+        if self._subscription:
+            with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+                async with asyncio.timeout(STOP_SECONDS):
+                    await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py's
+
+    async def run(self) -> None:
+        """Work until told to stop, then until the jobs in hand are settled."""
+        self._subscription = await self._client.subscribe(self._inbox, cb=self._deliver)
+        await self._repair(self._repairs)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch())
+            for _ in range(self._settings.max_concurrent_jobs):
+                tasks.create_task(self._slot())
+
+    async def _slot(self) -> None:
+        while not self._stopping.is_set():
+            message = await self._take()
+            if message:
+                await self.settle(message)
+
+    async def settle(self, message: Msg) -> None:
+        """See one message to its end."""
+        if message.metadata.num_delivered > 1:
+            self._observer.count("redeliveries")
+        else:
+            self._observer.measure("queue_wait", max(time.time() - message.metadata.timestamp.timestamp(), 0.0))
+        async with self._kept_alive(message):
+            verdict = await self._judge(message)
+        # A verdict that was reached is carried out, whoever goes away meanwhile.
+        await asyncio.shield(self._answer(message, verdict))
+
+    async def _judge(self, message: Msg) -> Verdict:
+        received = _received(message)
+        try:
+            incoming = cloudevents.parse(message.data, message.headers or {}, message.subject)
+        except Malformed as fault:
+            log.warning("event: malformed", job_id=fault.job_id, reason=fault.message)
+            try:
+                await self._dead_letters.refuse(received, fault)
+            except TemporaryError as error:
+                log.warning("event: put back", error=error.type, message=error.message)
+                return Verdict("again", AWAY_SECONDS)
+            self._observer.count("dead_letters")
+            return Verdict("term", failed=True)
+
+        async def bury(error: PermanentError) -> None:
+            await self._dead_letters.keep(received, error, incoming.job_id)
+            self._observer.count("dead_letters")
+
+        return await self._executor.handle(incoming, bury, delivery=message.metadata.num_delivered)
+
+    async def _answer(self, message: Msg, verdict: Verdict) -> None:
+        if verdict.settle in ("ack", "term"):
+            self._observer.count("processed")
+        if verdict.failed:
+            self._observer.count("failed")
+        # A lost answer is a redelivery, which finds the job finished, or free.
+        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
+            match verdict.settle:
+                case "ack":
+                    await message.ack_sync(timeout=ACK_SECONDS)
+                case "again":
+                    await message.nak(delay=verdict.seconds or None)
+                case "term":
+                    await message.term()
+
+    @contextlib.asynccontextmanager
+    async def _kept_alive(self, message: Msg) -> AsyncIterator[None]:
+        async def beat() -> None:
+            while True:
+                await asyncio.sleep(self._ack_wait / 3)
+                # A missed beat costs a redelivery at most, which finds the job busy.
+                with contextlib.suppress(nats.errors.Error, OSError):
+                    await message.in_progress()
+
+        heart = asyncio.create_task(beat())
+        try:
+            yield
+        finally:
+            heart.cancel()
+
+    async def _take(self) -> Msg | None:
+        """One message, or None after an idle request."""
+        repairs = self._repairs
+        if not self._client.is_connected:
+            await self._pause(LOOK_SECONDS)
+            return None
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            await self._client.publish(self._next, _REQUEST, reply=self._inbox)
+            async with asyncio.timeout(REQUEST_SECONDS + LOOK_SECONDS):
+                await waiter
+        except TimeoutError:
+            pass  # the request is lost, or its answer comes this very moment
+        except nats.errors.Error:
+            await self._pause(PATIENCE[0])
+        finally:
+            with contextlib.suppress(ValueError):
+                self._waiting.remove(waiter)
+        message: Msg | None = waiter.result() if waiter.done() else None
+        if message is None or message.reply:
+            return message
+        if (message.headers or {}).get("Status") not in IDLE:
+            await self._repair(repairs)
+            await self._pause(PATIENCE[0])  # what cannot be repaired is not asked for in a circle
+        return None
+
+    async def _deliver(self, message: Msg) -> None:
+        """Give a message, or a request's answer, to a waiting slot: requests and slots are as many, and all alike."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(message)
+                return
+        if message.reply:
+            with contextlib.suppress(nats.errors.Error):
+                await message.nak()
+
+    async def _watch(self) -> None:
+        """Ask anew after a reconnect, which loses what was asked before."""
+        reconnects = self._client.stats["reconnects"]
+        while not self._stopping.is_set():
+            await self._pause(LOOK_SECONDS)
+            if self._client.stats["reconnects"] != reconnects:
+                reconnects = self._client.stats["reconnects"]
+                self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+
+    async def _repair(self, seen: int) -> None:
+        """Make stream and consumer again, once for all slots, and report what is not as wanted."""
+        async with self._repairing:
+            delay = PATIENCE[0]
+            while self._repairs == seen and not self._stopping.is_set():
+                try:
+                    found = await streams.ensure(self._jetstream, self._settings)
+                except TemporaryError as error:
+                    self._ready = False
+                    log.warning("consumer: not ready", reason=error.message)
+                    await self._pause(delay * random.uniform(0.75, 1.25))  # noqa: S311  # spreads the load
+                    delay = min(delay * 2, PATIENCE[1])
+                    continue
+                for difference in found.drift:
+                    log.warning("consumer: not as wanted", difference=difference)
+                self._ack_wait = found.ack_wait
+                self._ready = True
+                self._repairs += 1
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
+
+    @property
+    def _next(self) -> str:
+        return f"$JS.API.CONSUMER.MSG.NEXT.{self._settings.nats_stream}.{self._settings.nats_consumer}"
+
+
+_REQUEST = json.dumps({"batch": 1, "expires": int(REQUEST_SECONDS * 1e9)}).encode()
+
+
+def _received(message: Msg) -> Received:
+    meta = message.metadata
+    place = f"{meta.stream}/{meta.sequence.stream}/{meta.timestamp.timestamp()}"
+    return Received(message.data, message.headers or {}, message.subject.rpartition(".")[2], place)

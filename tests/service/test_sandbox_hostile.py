@@ -20,13 +20,14 @@ CANARY = "canary-7d1f0c2e"
 
 NOBODYS = (
     ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"),
-    # Where this Python stands under a home that is closed to others: nobody in a user namespace, without any right outside.
+    # Where this Python is in a home closed to others: nobody in a user namespace, without any right outside.
     ("unshare", f"--map-user={NOBODY}", f"--map-group={NOBODY}"),
 )
 
 
 def _works(prefix: tuple[str, ...]) -> bool:
-    probe = [*prefix, sys.executable, "-c", "import agent_executor"]
+    template = "import langchain, subprocess, sys; subprocess.run([sys.executable, '-c', ''], check=True)"
+    probe = [*prefix, sys.executable, "-c", template]
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
 
 

@@ -1,4 +1,4 @@
-"""A small service that runs every hostile script, as the user it was started as, and prints what became of them as JSON."""
+"""A small service that runs every hostile script, as whoever started it, and prints what became of them as JSON."""
 
 import asyncio
 import json

@@ -102,9 +102,9 @@ while True:
         "inflates a zip bomb",
         """
 import zlib
-packer = zlib.compressobj()
-bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(300)) + packer.flush()
-return str(len(zlib.decompress(bomb)))
+packer = zlib.compressobj(1)
+bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(20)) + packer.flush()
+return str(len(b"".join([zlib.decompress(bomb) for _ in range(20)])))
 """,
         "MemoryError",
     ),
@@ -278,10 +278,10 @@ for number in range(64):
     Hostile(
         "forges an object for LangChain to load",
         """
-import json lie = {"update": {"messages": [{"lc": 1, "type": "constructor", "id": ["subprocess", "Popen"], "kwargs":
-{"args": "id"}},
-                               {"$message": {"type": "os.system", "data": {"content": "id"}}}]}}
-body = json.dumps(lie).encode()
+import json
+lie = {"lc": 1, "type": "constructor", "id": ["subprocess", "Popen"], "kwargs": {"args": "id"}}
+other = {"$message": {"type": "os.system", "data": {"content": "id"}}}
+body = json.dumps({"update": {"messages": [lie, other]}}).encode()
 os.write(3, len(body).to_bytes(4, "big") + body)
 """,
         "has a message that is none",
@@ -325,9 +325,12 @@ return " ".join(refused(lambda p=p: open(p).read()) for p in (
     Hostile(
         "leaves its directory by a link",
         """
-os.symlink("SECRET_FILE", "link"); os.symlink("/", "root") attempts = [refused(lambda: open("link").read()),
-refused(lambda: open("rootSECRET_FILE").read())] attempts += [refused(lambda: os.link("SECRET_FILE", "hard")),
-refused(lambda: os.listdir("..")), refused(lambda: os.listdir("/"))] return " ".join(attempts)
+os.symlink("SECRET_FILE", "link")
+os.symlink("/", "root")
+attempts = [refused(lambda: open("link").read()), refused(lambda: open("rootSECRET_FILE").read())]
+attempts += [refused(lambda: os.link("SECRET_FILE", "hard"))]
+attempts += [refused(lambda p=p: os.listdir(p)) for p in ("..", "/", "root")]
+return " ".join(attempts)
 """,
         REFUSED,
     ),

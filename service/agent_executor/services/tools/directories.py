@@ -15,7 +15,7 @@ def make(base: Path | None) -> str:
 
 
 def usage(directory: str, most_entries: int) -> tuple[int, int]:
-    """(bytes, entries) below a directory; counting stops after `most_entries`. What vanishes meanwhile is passed over."""
+    """(bytes, entries) below a directory; stops after `most_entries`. What vanishes meanwhile is passed over."""
     size = entries = 0
     waiting = [directory]
     while waiting and entries <= most_entries:

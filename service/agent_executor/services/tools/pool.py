@@ -25,13 +25,16 @@ STOP_SECONDS = 5.0
 
 @dataclass
 class Worker:
-    """One process behind walls: its channel, its directory, and how it ended (exit code, or minus the signal)."""
+    """One process behind walls: its channel, its directory, and how it ended.
+
+    That is its exit code, minus the signal that ended it, or None when the template went and took it along.
+    """
 
     pid: int
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
     directory: str
-    ended: asyncio.Future[int]
+    ended: asyncio.Future[int | None]
 
 
 @dataclass
@@ -39,7 +42,7 @@ class _Template:
     process: asyncio.subprocess.Process
     control: socket.socket
     forked: dict[int, asyncio.Future[int]] = field(default_factory=dict)
-    ended: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+    ended: dict[int, asyncio.Future[int | None]] = field(default_factory=dict)
     number: int = 0
     gone: bool = False
 
@@ -73,7 +76,7 @@ class Pool:
         if self._spare is None and not self._closed:
             self._spare = asyncio.create_task(self._fork(), name="tool worker")
 
-    async def end(self, worker: Worker) -> int:
+    async def end(self, worker: Worker) -> int | None:
         """Kill a worker if it still runs, remove its directory, and say how it ended."""
         template = self._template
         if not worker.ended.done() and template is not None:
@@ -190,7 +193,7 @@ class Pool:
             if not future.done():
                 future.set_exception(ConnectionError("the template of the tool workers has ended"))
         for ended in template.ended.values():
-            ended.set_result(-9)  # its workers die with it
+            ended.set_result(None)
         template.ended.clear()
 
     async def _stop(self, template: _Template) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
-from agent_executor.errors import PermanentError
+from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.services import sandbox
 from agent_executor.services.tools import watch, wire
 from agent_executor.services.tools.pool import Pool, Worker
@@ -34,7 +34,7 @@ class ToolRunner:
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def describe(self, script: str, *, where: str) -> ToolSpec:
-        """What a script defines; `where` is its path in the definition. PermanentError when it defines nothing usable."""
+        """What a script defines; `where` is its path in the definition. PermanentError when that is nothing usable."""
         gaps = sandbox.report()
         if gaps and gaps[0].startswith("seccomp"):
             raise PermanentError(INVALID, f"{where}: {gaps[0]}")
@@ -106,6 +106,8 @@ class ToolRunner:
             status = await asyncio.shield(self._pool.end(worker))
         if why is None:
             return _scrub(answer, worker.directory)
+        if status is None:
+            raise TemporaryError("tool_worker", "the template of the tool workers ended, and this call with it")
         return {"error": why or watch.epitaph(status, self._limits)}
 
     async def _exchange(self, worker: Worker, frame: bytes) -> Any:

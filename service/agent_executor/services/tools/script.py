@@ -5,7 +5,6 @@ only.
 """
 
 import asyncio
-import inspect
 import linecache
 import os
 import sys
@@ -18,10 +17,11 @@ from typing import Any, Final
 import typing_extensions
 from langchain.tools import InjectedState, InjectedStore, ToolRuntime
 from langchain_core.messages import ToolMessage
-from langchain_core.tools import BaseTool, InjectedToolCallId
+from langchain_core.runnables import RunnableConfig
+from langchain_core.tools import BaseTool
 from langchain_core.tools.base import get_all_basemodel_annotations
 from langgraph.types import Command
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from agent_executor.services.tools import wire
 
@@ -84,20 +84,15 @@ def load(source: str) -> BaseTool:
 def describe(tool: BaseTool) -> dict[str, Any]:
     """Name, description, JSON schema without injected arguments, and the fields of the state that it reads."""
     schema = tool.tool_call_schema
-    fields: list[str] | None = []
-    for source in injections(tool).values():
-        if isinstance(source, ToolRuntimeSource) or (isinstance(source, InjectedState) and not source.field):
-            fields = None
-            break
-        if isinstance(source, InjectedStore):
-            raise Refused("the tool asks for InjectedStore, and jobs have no store: keep data in the state or in files")
-        if isinstance(source, InjectedState) and source.field:
-            fields.append(source.field)
+    sources = list(injections(tool).values())
+    if any(isinstance(source, InjectedStore) for source in sources):
+        raise Refused("the tool asks for InjectedStore, and jobs have no store: keep data in the state or in files")
+    named = [source.field for source in sources if isinstance(source, InjectedState) and source.field]
     return {
         "name": tool.name,
         "description": tool.description,
-        "args_schema": schema if isinstance(schema, dict) else schema.model_json_schema(),
-        "state_fields": fields,
+        "args_schema": schema if isinstance(schema, dict) else TypeAdapter(schema).json_schema(),
+        "state_fields": named if len(named) == len(sources) else None,  # the rest asks for all of it
         "return_direct": tool.return_direct,
     }
 
@@ -110,9 +105,8 @@ def injections(tool: BaseTool) -> dict[str, object]:
     """Argument name to what is injected there: an InjectedState, an InjectedStore or a ToolRuntimeSource."""
     found: dict[str, object] = {}
     for name, annotation in _annotations(tool).items():
-        if inspect.isclass(typing.get_origin(annotation) or annotation) and issubclass(
-            typing.get_origin(annotation) or annotation, ToolRuntime
-        ):
+        kind = typing.get_origin(annotation) or annotation
+        if isinstance(kind, type) and issubclass(kind, ToolRuntime):
             found[name] = ToolRuntimeSource()
         for mark in typing.get_args(annotation)[1:]:
             made = mark() if isinstance(mark, type) and issubclass(mark, InjectedState | InjectedStore) else mark
@@ -125,7 +119,7 @@ def call(tool: BaseTool, request: Mapping[str, Any]) -> dict[str, Any]:
     """Invoke the tool as LangGraph's ToolNode would, with the state and runtime of the request."""
     state: dict[str, Any] = request["state"]
     call_id: str = request["tool_call_id"]
-    config: dict[str, Any] = {"configurable": {"thread_id": request["job_id"]}}
+    config: RunnableConfig = {"configurable": {"thread_id": request["job_id"]}}
     arguments = dict(request["args"])
     annotations = _annotations(tool)
     for name, source in injections(tool).items():
@@ -219,6 +213,3 @@ def _read(channel: int, count: int) -> bytes:
             raise EOFError
         parts += part
     return bytes(parts)
-
-
-__all__ = ["InjectedToolCallId", "prepare", "serve"]

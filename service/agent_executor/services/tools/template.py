@@ -9,7 +9,7 @@ ends, and its workers with it, when the service closes the other end.
 import gc
 import json
 import os
-import select
+import selectors
 import signal
 import socket
 import sys
@@ -32,12 +32,15 @@ def serve(control: socket.socket) -> None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     workers: set[int] = set()
+    waiting = selectors.DefaultSelector()
+    for source in (control.fileno(), wake):
+        waiting.register(source, selectors.EVENT_READ)
     while True:
-        ready, _, _ = select.select([control, wake], [], [])
+        ready = [key.fd for key, _ in waiting.select()]
         if wake in ready:
             os.read(wake, DATAGRAM)
             _reap(control, workers)
-        if control in ready:
+        if control.fileno() in ready:
             data, descriptors, _, _ = socket.recv_fds(control, DATAGRAM, 1)
             if not data:
                 break

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
+from agent_executor.services import streams
 from agent_executor.settings import Settings
 
 log = structlog.get_logger()
@@ -61,8 +62,9 @@ async def connect(settings: Settings) -> Client:
 class Broker:
     """Publishes to JetStream over one client."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
+        self._settings = settings
         self._jetstream = client.jetstream(timeout=PUBLISH_SECONDS)
 
     def max_payload(self) -> int:
@@ -79,7 +81,12 @@ class Broker:
             # nats-py would keep the message and send it after the caller has given up on it.
             raise TemporaryError("nats_unavailable", f"{subject}: not connected to NATS")
         try:
-            await self._jetstream.publish(subject, payload, headers=dict(headers))
+            try:
+                await self._jetstream.publish(subject, payload, headers=dict(headers))
+            except nats.js.errors.NoStreamResponseError:
+                # Somebody deleted the stream: made again here, or the event would wait for the next start.
+                await streams.ensure(self._jetstream, self._settings)
+                await self._jetstream.publish(subject, payload, headers=dict(headers))
         except nats.js.errors.NoStreamResponseError:
             raise TemporaryError("nats_unavailable", f"{subject}: no stream takes this subject") from None
         except (nats.errors.Error, OSError, TimeoutError) as error:

@@ -1,0 +1,217 @@
+"""From a definition to a graph: built once, kept, bounded; what cannot be built says where. Tools run in real workers."""
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_executor.core.builder import Builder
+from agent_executor.errors import PermanentError
+from agent_executor.services.tools.runner import ToolRunner
+from agent_executor.services.tools.specs import Limits
+from tests.support import graphs
+from tests.support.graphs import Bench, FakeTools
+
+
+def builder(tools: Any = None, *, kept: int = 8, **env: str) -> Builder:
+    return Builder(graphs.configured(**env), None, tools or FakeTools(), kept=kept)
+
+
+async def test_a_definition_is_built_once_whatever_the_order_of_its_keys() -> None:
+    tools = FakeTools()
+    one = builder(tools)
+    definition = graphs.agent(graphs.ECHO, scripts={"look": "x"})
+    turned = dict(reversed(definition.items()))
+    first, second, third = await asyncio.gather(one.build(definition), one.build(definition), one.build(turned))
+    assert first is second is third
+    assert tools.described == ["tool_definitions[0].runtime.script"]
+
+
+async def test_only_the_last_definitions_are_kept() -> None:
+    one = builder(kept=2)
+    definitions = [graphs.agent(graphs.ECHO, system_prompt=f"{i}") for i in range(3)]
+    built = [await one.build(definition) for definition in definitions]
+    assert await one.build(definitions[2]) is built[2]
+    assert await one.build(definitions[1]) is built[1]
+    assert await one.build(definitions[0]) is not built[0]
+
+
+async def test_a_failed_build_is_tried_again() -> None:
+    class Moody(FakeTools):
+        async def describe(self, script: str, *, where: str) -> Any:
+            if not self.described:
+                self.described.append(where)
+                raise PermanentError("invalid_definition", f"{where}: not today")
+            return await super().describe(script, where=where)
+
+    one, definition = builder(Moody()), graphs.agent(graphs.ECHO, scripts={"look": "x"})
+    with pytest.raises(PermanentError, match="not today"):
+        await one.build(definition)
+    await one.build(definition)
+
+
+async def test_one_cancelled_job_does_not_end_the_build_of_another() -> None:
+    one, definition = builder(), graphs.agent(graphs.ECHO)
+    impatient = asyncio.create_task(one.build(definition))
+    patient = asyncio.create_task(one.build(definition))
+    await asyncio.sleep(0)
+    impatient.cancel()
+    assert await patient is await one.build(definition)
+
+
+def agent(**tool: Any) -> dict[str, Any]:
+    definition = graphs.agent(graphs.ECHO, scripts={"look": "x"})
+    definition["tool_definitions"][0] = {"name": "look", **tool}
+    return definition
+
+
+def needs(*dependencies: str) -> dict[str, Any]:
+    return agent(runtime={"script": "x", "dependencies": list(dependencies)})
+
+
+CANNOT: list[tuple[str, Mapping[str, Any], dict[str, str], str]] = [
+    (
+        "a package that is not here",
+        needs("langchain-core>=0.3", "pandas==2.2"),
+        {},
+        "tool_definitions[0].runtime.dependencies[1]: 'pandas==2.2' is not installed here, "
+        "and packages are not installed at run time",
+    ),
+    (
+        "an MCP server",
+        agent(mcp={"url": "https://mcp.example.com"}),
+        {},
+        "tool_definitions[0].mcp: is not offered here, it needs MCP_ALLOWED_HOSTS",
+    ),
+    (
+        "http_request",
+        graphs.agent(graphs.ECHO, tools=["http_request"]),
+        {},
+        "nodes[0].config.tools: 'http_request' is not offered here, it needs HTTP_TOOL_ALLOWED_HOSTS",
+    ),
+    (
+        "a scripted model in production",
+        graphs.agent(graphs.ECHO),
+        {"ALLOW_SCRIPTED_MODEL": "false"},
+        "nodes[0].config.model.provider: 'scripted' is not offered here, it needs ALLOW_SCRIPTED_MODEL",
+    ),
+    (
+        "a model without its key, on a specialist",
+        graphs.agent(graphs.ECHO, {"id": "s", "model": "openai:gpt-x"}),
+        {"OPENAI_API_KEY": ""},
+        "nodes[1].config.model.provider: 'openai' is not offered here, it needs OPENAI_API_KEY",
+    ),
+]
+
+
+@pytest.mark.parametrize(("definition", "env", "message"), [row[1:] for row in CANNOT], ids=[row[0] for row in CANNOT])
+async def test_what_cannot_be_built_says_where(definition: Any, env: dict[str, str], message: str) -> None:
+    with pytest.raises(PermanentError) as refused:
+        await builder(**env).build(definition)
+    assert (refused.value.type, refused.value.message) == ("invalid_definition", message)
+
+
+INSTALLED = ["langchain", "langchain_core", "langchain-core>=0.3,<2", "pydantic[email]", "typing", "os.path"]
+
+
+@pytest.mark.parametrize("name", INSTALLED)
+async def test_what_is_installed_may_be_needed(name: str) -> None:
+    await builder().build(needs(name))
+
+
+@pytest.mark.parametrize(
+    "name", ["../etc/passwd", "no_such_package", "git+https://example.com/x", "-r other.txt", "a b"]
+)
+async def test_what_is_not_a_package_here_is_refused(name: str) -> None:
+    with pytest.raises(PermanentError, match="is not installed here"):
+        await builder().build(needs(name))
+
+
+def test_importing_the_builder_is_cheap() -> None:
+    program = (
+        "import sys, agent_executor.core.builder, agent_executor.core.streaming, agent_executor.core.state;"
+        "print([n for n in ('langchain_core', 'langgraph', 'deepagents', 'langsmith') if n in sys.modules])"
+    )
+    loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert loaded.strip() == "[]"
+
+
+NOTE = '''
+from typing import Annotated, TypedDict
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import tool
+from langchain.tools import InjectedState, ToolRuntime
+from langgraph.types import Command
+
+class Note(TypedDict):
+    title: str
+    lines: list[str]
+
+@tool
+def note(note: Note, files: Annotated[dict, InjectedState("files")], runtime: ToolRuntime) -> Command:
+    """Write a note under the others."""
+    old = files.get("/notes.md", {"content": []})["content"]
+    return Command(update={"files": {"/notes.md": {"content": old + [note["title"], *note["lines"]]}}})
+'''
+SPEECH = '''
+from langchain_core.tools import tool
+
+@tool
+async def count(text: str, times: int = 1) -> str:
+    """Count the words."""
+    if times < 1:
+        raise ValueError("times must be at least 1")
+    return str(len(text.split()) * times)
+'''
+
+
+@pytest.fixture
+async def workers(tmp_path: Path) -> AsyncIterator[ToolRunner]:
+    runner = ToolRunner(Limits(), tmp_path)
+    yield runner
+    await runner.close()
+
+
+async def test_a_script_with_all_the_contract_lists_runs_in_a_worker(workers: ToolRunner) -> None:
+    say = {"title": "Now", "lines": ["a", "b"]}
+    turn = graphs.calls(graphs.call("note", note=say))
+    table = Bench(tools=workers)
+    definition = graphs.agent(graphs.plan(turn, turn, {"text": "Noted."}), scripts={"note": NOTE})
+    result = await table.result(definition, {"messages": "Go.", "files": {"/notes.md": ["First"]}})
+    assert result["files"]["/notes.md"]["content"] == ["First", "Now", "a", "b", "Now", "a", "b"]
+    assert [message["content"] for message in result["messages"] if message["role"] == "tool"] == ["done", "done"]
+    assert result["output"] == "Noted."
+
+
+async def test_what_a_script_does_wrong_is_told_to_the_model(workers: ToolRunner) -> None:
+    wrong = graphs.calls(
+        graphs.call("count", text="a b", times=0),
+        graphs.call("count", times=1),
+        graphs.call("count", text="a b c", times=2),
+    )
+    definition = graphs.agent(graphs.plan(wrong, {"text": "Done."}), scripts={"count": SPEECH})
+    result = await Bench(tools=workers).result(definition)
+    told = [message for message in result["messages"] if message["role"] == "tool"]
+    assert [message["status"] for message in told] == ["error", "error", "success"]
+    assert "times must be at least 1" in told[0]["content"]
+    assert told[2]["content"] == "6"
+
+
+async def test_a_script_that_defines_no_tool_has_its_path(workers: ToolRunner) -> None:
+    with pytest.raises(PermanentError) as refused:
+        await builder(workers).build(graphs.agent(graphs.ECHO, scripts={"look": "x = 1"}))
+    assert refused.value.message.startswith("tool_definitions[0].runtime.script: ")
+
+
+async def test_a_script_may_replace_a_file_tool(workers: ToolRunner) -> None:
+    script = SPEECH.replace("async def count", "async def write_file")
+    definition = graphs.agent(
+        graphs.plan(graphs.calls(graphs.call("write_file", text="a b")), {"text": "Done."}),
+        scripts={"write_file": script},
+    )
+    result = await Bench(tools=workers).result(definition)
+    assert result["messages"][2]["content"] == "2"

@@ -131,6 +131,8 @@ def make_cluster(data_dir: Path, lock: int) -> str:
             end = log.read_text(errors="replace").strip().splitlines()[-3:]
             raise EmbeddedError(f"{cluster}: initdb failed: {' | '.join(end)}")
         new.rename(cluster)
+    # Left by a kill. With the servers' lock in hand nobody uses the cluster, whoever has the process id by now.
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
     return password_file.read_text().strip()
 
 

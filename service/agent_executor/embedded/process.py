@@ -63,7 +63,10 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self.process is None or self.process.poll() is not None:
-                break
+                # A killed PostgreSQL's sessions take a moment to notice.
+                if "shared memory block" not in self.log.read_text(errors="replace"):
+                    break
+                self.spawn()
             if self.is_ready(self.port):
                 return
             time.sleep(POLL_SECONDS)

@@ -1,4 +1,7 @@
-"""From a definition to a graph: built once, kept, bounded; what cannot be built says where. Tools run in real workers."""
+"""From a definition to a graph: built once, kept, bounded; what cannot be built says where.
+
+Tool scripts run in real workers.
+"""
 
 import asyncio
 import subprocess
@@ -73,13 +76,13 @@ def needs(*dependencies: str) -> dict[str, Any]:
     return agent(runtime={"script": "x", "dependencies": list(dependencies)})
 
 
+ABSENT = "is not installed here, and packages are not installed at run time"
 CANNOT: list[tuple[str, Mapping[str, Any], dict[str, str], str]] = [
     (
         "a package that is not here",
         needs("langchain-core>=0.3", "pandas==2.2"),
         {},
-        "tool_definitions[0].runtime.dependencies[1]: 'pandas==2.2' is not installed here, "
-        "and packages are not installed at run time",
+        f"tool_definitions[0].runtime.dependencies[1]: 'pandas==2.2' {ABSENT}",
     ),
     (
         "an MCP server",

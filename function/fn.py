@@ -39,10 +39,10 @@ INPUTS = 16  # Inputs that are remembered; a cluster has one for each compositio
 
 
 class Plan(NamedTuple):
-    """A claim, and each of its objects by key: the kind and the encoded manifest."""
+    """A claim, and each of its objects by key: the kind and the manifest as an encoded Struct."""
 
     claim: Claim
-    objects: Mapping[str, tuple[str, Struct]]
+    objects: Mapping[str, tuple[str, bytes]]
 
 
 class Identity(NamedTuple):
@@ -111,7 +111,7 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         readiness = {key: judge(kind, key, observed) for key, (kind, _) in plan.objects.items()}
         for key, (_, manifest) in plan.objects.items():
             desired = response.desired.resources[key]
-            desired.resource.CopyFrom(manifest)
+            desired.resource.ParseFromString(manifest)
             desired.ready = fnv1.READY_TRUE if readiness[key].ready else fnv1.READY_FALSE
         generation = seen.number(composite, "metadata", "generation")
         fields = status.fields(plan.claim, generation, observed, readiness)
@@ -138,7 +138,7 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         claim = claims.parse(composite, platform, self._profiles)
         rendered = resources.render(claim, platform)
         kinds = resources.REGISTRY
-        return Plan(claim, {k: (kinds[k].kind, Struct.FromString(wire.struct(m))) for k, m in rendered.items()})
+        return Plan(claim, {k: (kinds[k].kind, wire.struct(m)) for k, m in rendered.items()})
 
 
 def _identity(composite: Struct) -> Identity:

@@ -4,7 +4,6 @@ Invariant: whatever somebody wrote into an object, reading a field gives a value
 nothing. A Struct is recognised by its shape, so that the preview does not load Protobuf.
 """
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 
@@ -21,31 +20,36 @@ ABSENT = Condition("Unknown", "", "")
 
 def at(node: Any, *path: str) -> Any:
     """What is at `path`: a scalar, or a node to read further from; None where there is nothing."""
-    for step in path:
-        node = _child(node, step)
-    return node
+    if isinstance(node, dict):
+        return _dig(node, path)
+    value = _value(node, path)
+    return None if value is None else plain(value)
 
 
 def text(node: Any, *path: str) -> str:
     """The string at `path`, or an empty one."""
-    value = at(node, *path)
-    return value if isinstance(value, str) else ""
+    if isinstance(node, dict):
+        found = _dig(node, path)
+        return found if isinstance(found, str) else ""
+    value = _value(node, path)
+    return "" if value is None else value.string_value
 
 
 def number(node: Any, *path: str) -> int:
     """The whole number at `path`, or 0. A Struct has only doubles, so 2.0 is 2."""
-    value = at(node, *path)
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
-def items(node: Any, *path: str) -> Iterator[Any]:
-    """The entries of the list at `path`, or none."""
     found = at(node, *path)
-    if isinstance(found, list):
-        return iter(found)
-    return iter(()) if isinstance(found, dict) else map(plain, getattr(found, "values", ()))
+    if isinstance(found, float) and found.is_integer():
+        return int(found)
+    return found if isinstance(found, int) and not isinstance(found, bool) else 0
+
+
+def items(node: Any, *path: str) -> list[Any]:
+    """The entries of the list at `path` that are objects."""
+    if isinstance(node, dict):
+        found = _dig(node, path)
+        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    value = _value(node, path)
+    return [] if value is None else [entry.struct_value for entry in value.list_value.values]
 
 
 def conditions(node: Any) -> dict[str, Condition]:
@@ -56,20 +60,6 @@ def conditions(node: Any) -> dict[str, Condition]:
     }
 
 
-def _child(node: Any, key: str) -> Any:
-    if isinstance(node, dict):
-        return node.get(key)
-    fields = getattr(node, "fields", None)
-    # Only asked for what is there: reading a missing key of a Protobuf map would create it.
-    return plain(fields[key]) if fields is not None and key in fields else None
-
-
-def plain(value: Any) -> Any:
-    """What a Protobuf Value holds."""
-    kind = value.WhichOneof("kind")
-    return None if kind is None or kind == "null_value" else getattr(value, kind)
-
-
 def whole(node: Any) -> Any:
     """A node and all below it as Python's own dicts, lists and scalars."""
     if isinstance(node, str | float | bool | int | None | dict | list):
@@ -78,3 +68,27 @@ def whole(node: Any) -> Any:
     if fields is not None:
         return {key: whole(plain(value)) for key, value in fields.items()}
     return [whole(plain(value)) for value in node.values]
+
+
+def plain(value: Any) -> Any:
+    """What a Protobuf Value holds."""
+    kind = value.WhichOneof("kind")
+    return None if kind is None or kind == "null_value" else getattr(value, kind)
+
+
+def _dig(node: Any, path: tuple[str, ...]) -> Any:
+    for step in path:
+        node = node.get(step) if isinstance(node, dict) else None
+    return node
+
+
+def _value(node: Any, path: tuple[str, ...]) -> Any:
+    """The Value at a path below a Struct, or None. A Value that holds no Struct reads as an empty one: so does garbage."""
+    value = None
+    for step in path:
+        if node is None:
+            return None
+        # `get`, because reading a missing key of a Protobuf map in brackets would create it.
+        value = node.fields.get(step)
+        node = None if value is None else value.struct_value
+    return value

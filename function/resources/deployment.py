@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
+from function.fixed import fixed
 from function.names import labels, metadata, selector
 from function.resources import external_secrets
 
@@ -19,41 +20,26 @@ if TYPE_CHECKING:
     from function.platform import Platform
     from function.schemas.core import (
         Container,
+        ContainerPort,
         EnvVar,
         PodSecurityContext,
         PodSpec,
         PodTemplateSpec,
+        Probe,
         ResourceRequirements,
         SecurityContext,
         Toleration,
         TopologySpreadConstraint,
+        Volume,
         VolumeMount,
     )
-    from function.schemas.deployment import Deployment
+    from function.schemas.deployment import Deployment, DeploymentStrategy
+    from function.sizes import Range
 
 HTTP_PORT = 8080
 DRAIN_SECONDS = 120  # how long jobs in hand may take to reach their next checkpoint after SIGTERM
 GRACE_SECONDS = DRAIN_SECONDS + 30  # and then the time to hand them back, flush results and close connections
 USER_ID = 10001  # any number but 0: an image whose user has only a name could not prove that it is not root
-
-POD_LOCKED_DOWN: PodSecurityContext = {
-    "runAsNonRoot": True,
-    "runAsUser": USER_ID,
-    "runAsGroup": USER_ID,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-LOCKED_DOWN: SecurityContext = {
-    "runAsNonRoot": True,
-    "allowPrivilegeEscalation": False,
-    "readOnlyRootFilesystem": True,
-    "capabilities": {"drop": ["ALL"]},
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-MIGRATION_RESOURCES: ResourceRequirements = {
-    "requests": {"cpu": "50m", "memory": "64Mi"},
-    "limits": {"cpu": "500m", "memory": "256Mi"},
-}
-TMP: VolumeMount = {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a volume of the pod's own
 
 
 def render(claim: Claim, _: Platform) -> Deployment:
@@ -64,8 +50,7 @@ def render(claim: Claim, _: Platform) -> Deployment:
         "metadata": metadata(claim),
         "spec": {
             "selector": {"matchLabels": selector(claim)},
-            # A new executor is ready before an old one goes, also where only one runs.
-            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}},
+            "strategy": _strategy(),
             "template": _template(claim),
         },
     }
@@ -86,10 +71,10 @@ def _pod(claim: Claim) -> PodSpec:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # or every Service of the namespace would add variables, some named like ours
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": POD_LOCKED_DOWN,
+        "securityContext": _pod_locked_down(),
         "initContainers": [_migrations(claim)],
         "containers": [_executor(claim)],
-        "volumes": [{"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}],
+        "volumes": [_scratch()],
     }
     if claim.image_pull_secrets:
         pod["imagePullSecrets"] = [{"name": name} for name in claim.image_pull_secrets]
@@ -119,44 +104,39 @@ def _migrations(claim: Claim) -> Container:
         "image": claim.image,
         "command": ["scripts/ci/run-migrations.sh"],
         "env": _postgres(claim),
-        "resources": MIGRATION_RESOURCES,
-        "securityContext": LOCKED_DOWN,
-        "volumeMounts": [TMP],
+        "resources": _migration_resources(),
+        "securityContext": _locked_down(),
+        "volumeMounts": [_tmp()],
     }
 
 
 def _executor(claim: Claim) -> Container:
-    cpu, memory = claim.profile.cpu, claim.profile.memory
     return {
         "name": "agent-executor",
         "image": claim.image,
-        "ports": [{"name": "http", "containerPort": HTTP_PORT}],
+        "ports": [_http()],
         "env": _environment(claim),
-        "resources": {
-            "requests": {"cpu": cpu.request, "memory": memory.request},
-            "limits": {"cpu": cpu.limit, "memory": memory.limit},
-        },
-        # The agent libraries take seconds of CPU to import: until they are, only the startup probe counts.
-        "startupProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 2, "failureThreshold": 90},
-        "livenessProbe": {"httpGet": {"path": "/health", "port": "http"}, "timeoutSeconds": 5},
-        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5},
-        "securityContext": LOCKED_DOWN,
-        "volumeMounts": [TMP],
+        "resources": _resources(claim.profile.cpu, claim.profile.memory),
+        "startupProbe": _startup(),
+        "livenessProbe": _liveness(),
+        "readinessProbe": _readiness(),
+        "securityContext": _locked_down(),
+        "volumeMounts": [_tmp()],
     }
 
 
 def _environment(claim: Claim) -> list[EnvVar]:
     """What the executor is configured by; the claim's own variables last, and never one of these names."""
     own: list[EnvVar] = [
-        {"name": "HTTP_PORT", "value": str(HTTP_PORT)},
-        {"name": "NATS_URL", "value": claim.nats_url},
-        {"name": "NATS_STREAM", "value": claim.stream},
-        {"name": "NATS_CONSUMER", "value": claim.consumer},
-        {"name": "NATS_SUBJECT_PREFIX", "value": claim.subject_prefix},
-        {"name": "NATS_STATUS_STREAM", "value": claim.status_stream},
-        {"name": "NATS_DEAD_LETTER_STREAM", "value": claim.dead_letter_stream},
-        {"name": "MAX_CONCURRENT_JOBS", "value": str(claim.concurrency)},
-        {"name": "DRAIN_SECONDS", "value": str(DRAIN_SECONDS)},
+        _plain("HTTP_PORT", str(HTTP_PORT)),
+        _plain("NATS_URL", claim.nats_url),
+        _plain("NATS_STREAM", claim.stream),
+        _plain("NATS_CONSUMER", claim.consumer),
+        _plain("NATS_SUBJECT_PREFIX", claim.subject_prefix),
+        _plain("NATS_STATUS_STREAM", claim.status_stream),
+        _plain("NATS_DEAD_LETTER_STREAM", claim.dead_letter_stream),
+        _plain("MAX_CONCURRENT_JOBS", str(claim.concurrency)),
+        _plain("DRAIN_SECONDS", str(DRAIN_SECONDS)),
     ]
     asked: list[EnvVar] = [{"name": variable.name, "value": variable.value} for variable in claim.env]
     return [
@@ -171,12 +151,95 @@ def _environment(claim: Claim) -> list[EnvVar]:
 
 
 def _postgres(claim: Claim) -> list[EnvVar]:
-    schema: EnvVar = {"name": "POSTGRES_SCHEMA", "value": claim.postgres_schema}
+    schema = _plain("POSTGRES_SCHEMA", claim.postgres_schema)
     return [*_from_secret(claim.postgres_secret, external_secrets.POSTGRES), schema]
 
 
 def _from_secret(secret: str, keys: Iterable[str], *, optional: bool = False) -> list[EnvVar]:
     """Exactly these keys of a Secret: one more in it cannot slip into the pod, a missing one is named by Kubernetes."""
+    return [_from_key(secret, key, optional) for key in keys]
+
+
+@fixed
+def _from_key(secret: str, key: str, optional: bool) -> EnvVar:  # noqa: FBT001 - fixed parts take no names
     if optional:
-        return [{"name": k, "valueFrom": {"secretKeyRef": {"name": secret, "key": k, "optional": True}}} for k in keys]
-    return [{"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}} for key in keys]
+        return {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+    return {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
+
+
+@fixed
+def _plain(name: str, value: str) -> EnvVar:
+    return {"name": name, "value": value}
+
+
+@fixed
+def _strategy() -> DeploymentStrategy:
+    """A new executor is ready before an old one goes, also where only one runs."""
+    return {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": 0}}
+
+
+@fixed
+def _pod_locked_down() -> PodSecurityContext:
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER_ID,
+        "runAsGroup": USER_ID,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+@fixed
+def _locked_down() -> SecurityContext:
+    """Pod Security *restricted*, and a read-only root."""
+    return {
+        "runAsNonRoot": True,
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+@fixed
+def _migration_resources() -> ResourceRequirements:
+    return {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+
+
+@fixed
+def _resources(cpu: Range, memory: Range) -> ResourceRequirements:
+    return {
+        "requests": {"cpu": cpu.request, "memory": memory.request},
+        "limits": {"cpu": cpu.limit, "memory": memory.limit},
+    }
+
+
+@fixed
+def _http() -> ContainerPort:
+    return {"name": "http", "containerPort": HTTP_PORT}
+
+
+@fixed
+def _startup() -> Probe:
+    """The agent libraries take seconds of CPU to import: until they are, no other probe counts."""
+    return {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 2, "failureThreshold": 90}
+
+
+@fixed
+def _liveness() -> Probe:
+    return {"httpGet": {"path": "/health", "port": "http"}, "timeoutSeconds": 5}
+
+
+@fixed
+def _readiness() -> Probe:
+    return {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5}
+
+
+@fixed
+def _scratch() -> Volume:
+    """The one place that can be written, because the root file system cannot."""
+    return {"name": "tmp", "emptyDir": {"sizeLimit": "1Gi"}}
+
+
+@fixed
+def _tmp() -> VolumeMount:
+    return {"name": "tmp", "mountPath": "/tmp"}  # noqa: S108 - a volume of the pod's own

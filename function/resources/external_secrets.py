@@ -8,6 +8,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from function.fixed import fixed
 from function.names import metadata
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from function.claim import Claim
     from function.platform import Platform
-    from function.schemas.external_secret import ExternalSecret
+    from function.schemas.external_secret import Data, ExternalSecret
 
 # Environment variable to parameter; the parameter's full name is the claim's prefix and this.
 POSTGRES: Mapping[str, str] = MappingProxyType(
@@ -73,9 +74,11 @@ def _external_secret(claim: Claim, name: str, parameters: Mapping[str, str]) -> 
             "secretStoreRef": {"kind": claim.store.kind, "name": claim.store.name},
             # Owner: deleting the claim deletes the Secret, too.
             "target": {"name": name, "creationPolicy": "Owner"},
-            "data": [
-                {"secretKey": key, "remoteRef": {"key": claim.parameter_prefix + parameter}}
-                for key, parameter in parameters.items()
-            ],
+            "data": [_data(key, claim.parameter_prefix + parameter) for key, parameter in parameters.items()],
         },
     }
+
+
+@fixed
+def _data(key: str, parameter: str) -> Data:
+    return {"secretKey": key, "remoteRef": {"key": parameter}}

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from function.fixed import fixed
 from function.names import metadata, selector
 from function.resources.deployment import HTTP_PORT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from function.claim import Claim
     from function.platform import Peer, Platform
@@ -51,7 +52,7 @@ def render(claim: Claim, platform: Platform) -> NetworkPolicy:
 
 def _dns(peer: Peer) -> NetworkPolicyEgressRule:
     """Without names nothing else can be reached; long answers come over TCP."""
-    return {"to": [_peer(peer)], "ports": [{"port": peer.port, "protocol": "UDP"}, *_tcp([peer.port])]}
+    return {"to": [_peer(peer)], "ports": [_port(peer.port, "UDP"), *_tcp([peer.port])]}
 
 
 def _callers(claim: Claim) -> list[NetworkPolicyIngressRule]:
@@ -61,7 +62,8 @@ def _callers(claim: Claim) -> list[NetworkPolicyIngressRule]:
 
 def _nats(claim: Claim, platform: Platform) -> list[NetworkPolicyEgressRule]:
     """The servers of `natsUrl`: pods where the host is a Service, the platform's networks where it is not."""
-    inside = [_pods(namespace, platform.nats.pod_labels) for namespace in claim.nats_namespaces]
+    labels = tuple(platform.nats.pod_labels.items())
+    inside = [_pods(namespace, labels) for namespace in claim.nats_namespaces]
     leaves = any(server.service is None for server in claim.nats_servers)
     outside: list[NetworkPolicyPeer] = [{"ipBlock": {"cidr": cidr}} for cidr in platform.nats.cidrs] if leaves else []
     ports = _tcp(sorted({server.port for server in claim.nats_servers}))
@@ -72,6 +74,7 @@ def _to(peer: Peer) -> NetworkPolicyEgressRule:
     return {"to": [_peer(peer)], "ports": _tcp([peer.port])}
 
 
+@fixed
 def _outside(network: Egress) -> NetworkPolicyEgressRule:
     block: IPBlock = {"cidr": network.cidr}
     if network.except_:
@@ -80,10 +83,11 @@ def _outside(network: Egress) -> NetworkPolicyEgressRule:
 
 
 def _peer(peer: Peer) -> NetworkPolicyPeer:
-    return _pods(peer.namespace, peer.pod_labels)
+    return _pods(peer.namespace, tuple(peer.pod_labels.items()))
 
 
-def _pods(namespace: str, labels: Mapping[str, str] | None = None) -> NetworkPolicyPeer:
+@fixed
+def _pods(namespace: str, labels: tuple[tuple[str, str], ...] = ()) -> NetworkPolicyPeer:
     """Pods of a namespace: those with these labels (one peer with two selectors means both), or all."""
     peer: NetworkPolicyPeer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
     if labels:
@@ -92,4 +96,9 @@ def _pods(namespace: str, labels: Mapping[str, str] | None = None) -> NetworkPol
 
 
 def _tcp(ports: Iterable[int]) -> list[NetworkPolicyPort]:
-    return [{"port": port, "protocol": "TCP"} for port in ports]
+    return [_port(port, "TCP") for port in ports]
+
+
+@fixed
+def _port(port: int, protocol: str) -> NetworkPolicyPort:
+    return {"port": port, "protocol": protocol}

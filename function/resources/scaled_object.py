@@ -10,13 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from function.fixed import fixed
 from function.names import metadata
 
 if TYPE_CHECKING:
     from function.claim import Claim
     from function.platform import Platform
     from function.schemas.core import ObjectMeta
-    from function.schemas.scaled_object import ScaledObject, Trigger
+    from function.schemas.scaled_object import Advanced, ScaledObject, Trigger
 
 PAUSED_REPLICAS = "autoscaling.keda.sh/paused-replicas"
 SETTLE_SECONDS = 300  # how long the queue has to stay short before an executor goes
@@ -33,16 +34,7 @@ def render(claim: Claim, _: Platform) -> ScaledObject:
             "scaleTargetRef": {"name": claim.name},
             "minReplicaCount": claim.min_replicas,
             "maxReplicaCount": claim.max_replicas,
-            "advanced": {
-                "horizontalPodAutoscalerConfig": {
-                    "behavior": {
-                        "scaleDown": {
-                            "stabilizationWindowSeconds": SETTLE_SECONDS,
-                            "policies": [{"type": "Pods", "value": 1, "periodSeconds": STEP_SECONDS}],
-                        },
-                    },
-                },
-            },
+            "advanced": _slowly_down(),
             "triggers": [_jobs(claim), *_office_hours(claim)],
         },
     }
@@ -80,3 +72,17 @@ def _office_hours(claim: Claim) -> list[Trigger]:
         }
         for entry in claim.schedule
     ]
+
+
+@fixed
+def _slowly_down() -> Advanced:
+    return {
+        "horizontalPodAutoscalerConfig": {
+            "behavior": {
+                "scaleDown": {
+                    "stabilizationWindowSeconds": SETTLE_SECONDS,
+                    "policies": [{"type": "Pods", "value": 1, "periodSeconds": STEP_SECONDS}],
+                },
+            },
+        },
+    }

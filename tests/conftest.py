@@ -1,15 +1,18 @@
-"""What every test run ends with: what was skipped, and why.
+"""What this machine cannot run is skipped, and every run ends with what was skipped, and why.
 
-The last lines of a run are `skipped: N` and one line for each reason, or `skipped: none`, also with pytest-xdist. Where
-Go is on the machine nothing may be skipped: then a skip fails the run, unless its reason starts with one of ALLOWED.
+A test that needs what cannot be had here (UnavailableError: a Go module, a program built from one) is skipped. The last
+lines of a run are `skipped: N` and one line for each reason, or `skipped: none`, also with pytest-xdist. Where Go is on
+the machine nothing may be skipped: then a skip fails the run, unless its reason starts with one of ALLOWED.
 """
 
 import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
+
+from tools.gomodules import UnavailableError
 
 ALLOWED = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY")  # tests of the real providers: nobody but the user has the keys
 
@@ -40,6 +43,26 @@ def summary(reasons: Counter[str]) -> Iterator[str]:
     yield from (f"  {count} x {text}" for text, count in sorted(reasons.items()))
     if refused(reasons):
         yield "Go is on this machine (or REQUIRE=1 is set), so nothing may be skipped: the run has failed"
+
+
+def skip_if_unavailable() -> Generator[None, object, object]:
+    """Around a phase of a test: what cannot be had is no failure of the code under test."""
+    try:
+        return (yield)
+    except UnavailableError as missing:
+        pytest.skip(str(missing))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Fixtures may need what is not here."""
+    return (yield from skip_if_unavailable())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """So may tests."""
+    return (yield from skip_if_unavailable())
 
 
 @pytest.hookimpl(trylast=True)

@@ -8,6 +8,7 @@ pytest_plugins = ("pytester",)
 
 MODULE = """
 import pytest
+from tools.gomodules import UnavailableError
 
 def test_that_runs(): pass
 
@@ -16,13 +17,26 @@ def test_without_its_server(n): pytest.skip("no  server\\nhere")
 
 @pytest.mark.skip(reason="OPENAI_API_KEY is not set")
 def test_of_a_real_provider(): pass
+
+def test_of_what_is_not_here(): raise UnavailableError("a module: Go is not on this machine")
+
+@pytest.fixture
+def engine(): raise UnavailableError("an engine: Go is not on this machine")
+
+def test_with_a_fixture_that_is_not_here(engine): pass
 """
 
 FAILED = "Go is on this machine (or REQUIRE=1 is set), so nothing may be skipped: the run has failed"
 CASES = {
-    "a skip is listed": ("not provider", "0", 0, ["skipped: 3", "  3 x no server here"]),
-    "a skip without excuse fails the run": ("not provider", "1", 1, ["skipped: 3", "  3 x no server here", FAILED]),
+    "a skip is listed": ("server", "0", 0, ["skipped: 3", "  3 x no server here"]),
+    "a skip without excuse fails the run": ("server", "1", 1, ["skipped: 3", "  3 x no server here", FAILED]),
     "a missing key is an excuse": ("provider", "1", 0, ["skipped: 1", "  1 x OPENAI_API_KEY is not set"]),
+    "what cannot be had is a skip": (
+        "not_here",
+        "0",
+        0,
+        ["skipped: 2", "  1 x a module: Go is not on this machine", "  1 x an engine: Go is not on this machine"],
+    ),
     "a run without skips says so": ("runs", "1", 0, ["skipped: none"]),
 }
 
@@ -33,7 +47,7 @@ def test_the_last_lines_of_a_run(pytester, monkeypatch, only, require, status, l
 
 
 def test_the_last_lines_of_a_run_on_several_workers(pytester, monkeypatch):
-    assert run(pytester, monkeypatch, "1", "-k", "not provider", "-n", "2") == (
+    assert run(pytester, monkeypatch, "1", "-k", "server", "-n", "2") == (
         1,
         ["skipped: 3", "  3 x no server here", FAILED],
     )
@@ -42,6 +56,7 @@ def test_the_last_lines_of_a_run_on_several_workers(pytester, monkeypatch):
 def run(pytester, monkeypatch, require: str, *options: str) -> tuple[int, list[str]]:
     """The exit status and the last lines of a run of MODULE."""
     monkeypatch.setenv("REQUIRE", require)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them all takes longer than the test
     pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
     pytester.makepyfile(MODULE)

@@ -26,7 +26,6 @@ from function.platform import API_VERSION, KIND
 from function.spec import Spec
 from tests.support import validate
 from tests.support.claims import OPEN, Given, corpus
-from tools import gomodules
 
 pytestmark = pytest.mark.xdist_group("generated-claims")  # made once, in one process
 
@@ -89,17 +88,11 @@ def test_the_schemas_of_kubernetes_accept_every_object():
 
 def test_the_schemas_of_keda_and_external_secrets_accept_every_object():
     objects = [manifest for manifest in every_object() if manifest["kind"] in validate.CUSTOM]
-    try:
-        assert {fault for manifest in objects for fault in validate.faults(manifest)} == set()
-    except gomodules.UnavailableError as missing:
-        pytest.skip(f"the schemas of KEDA and External Secrets: {missing}")
+    assert {fault for manifest in objects for fault in validate.faults(manifest)} == set()
 
 
 def test_pod_security_allows_every_pod():
-    try:
-        forbidden = validate.forbidden([objects["deployment"]["spec"]["template"] for objects in rendered()])
-    except gomodules.UnavailableError as missing:
-        pytest.skip(f"Pod Security: {missing}")
+    forbidden = validate.forbidden([objects["deployment"]["spec"]["template"] for objects in rendered()])
     assert [reasons for reasons in forbidden if reasons] == []
 
 

@@ -7,7 +7,6 @@ from ruamel.yaml import YAML
 
 from tests.support import scanners
 from tests.support.scanners import Finding
-from tools.gomodules import UnavailableError
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]  # the first run installs and builds them
 
@@ -24,18 +23,12 @@ def test_every_accepted_finding_is_argued():
 
 
 def test_checkov_finds_what_is_accepted_and_nothing_else():
-    try:
-        found = scanners.checkov(GOLDENS)
-    except UnavailableError as missing:
-        pytest.skip(str(missing))
+    found = scanners.checkov(GOLDENS)
     assert found == accepted("checkov")
 
 
 def test_kube_score_finds_what_is_accepted_and_nothing_else():
-    try:
-        found = {finding for golden in GOLDENS for finding in scanners.kube_score(golden)}
-    except UnavailableError as missing:
-        pytest.skip(str(missing))
+    found = {finding for golden in GOLDENS for finding in scanners.kube_score(golden)}
     assert found == accepted("kube-score")
 
 
@@ -55,10 +48,7 @@ spec:
 def test_both_would_find_a_privileged_container(tmp_path):
     manifest = tmp_path / "insecure.yaml"
     manifest.write_text(INSECURE)
-    try:
-        found = scanners.checkov([manifest]) | scanners.kube_score(manifest)
-    except UnavailableError as missing:
-        pytest.skip(str(missing))
+    found = scanners.checkov([manifest]) | scanners.kube_score(manifest)
     assert {
         Finding("checkov", "CKV_K8S_16", "Deployment"),
         Finding("kube-score", "container-security-context-privileged", "Deployment"),

@@ -7,7 +7,6 @@ import kubernetes_validate
 import pytest
 
 from tests.support import validate
-from tools import gomodules
 
 DEPLOYMENT = {
     "apiVersion": "apps/v1",
@@ -113,14 +112,6 @@ FAULTS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _pinned_definitions():
-    try:
-        validate.custom("ScaledObject"), validate.custom("ExternalSecret")
-    except gomodules.UnavailableError as missing:
-        pytest.skip(f"the schemas of KEDA and External Secrets: {missing}")
-
-
 @pytest.mark.parametrize("manifest", [DEPLOYMENT, SCALED_OBJECT, EXTERNAL_SECRET], ids=lambda m: m["kind"])
 def test_a_good_manifest_has_no_faults(manifest):
     assert validate.faults(manifest) == []
@@ -164,10 +155,7 @@ INSECURE = {
 def test_pod_security_forbids():
     template = DEPLOYMENT["spec"]["template"]
     pods = [template, *(planted(template, ("spec", *path), value) for path, value, _ in INSECURE.values())]
-    try:
-        good, *bad = validate.forbidden(pods)
-    except gomodules.UnavailableError as missing:
-        pytest.skip(f"Pod Security: {missing}")
+    good, *bad = validate.forbidden(pods)
     assert good == []
     said = dict(zip(INSECURE, map(str, bad), strict=True))
     assert {case: text for case, text in said.items() if INSECURE[case][2] not in text} == {}

@@ -6,6 +6,7 @@ beside the Go binaries, under the hash of that file.
 
 import hashlib
 import json
+import os
 import subprocess
 import sys
 import venv
@@ -55,8 +56,11 @@ def broken(scored: dict[str, Any]) -> Iterator[str]:
 
 
 def run(command: Sequence[str | Path]) -> Any:
-    """A scanner's JSON; it exits 1 where it has findings."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    """A scanner's JSON; it exits 1 where it has findings, and has nobody to talk to."""
+    offline = os.environ | dict.fromkeys(
+        ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"
+    )
+    done = subprocess.run(command, env=offline, capture_output=True, text=True, timeout=300, check=False)
     if done.returncode not in {0, 1} or not done.stdout:
         raise RuntimeError(f"{Path(command[0]).name}: {done.stderr.strip()[-800:]}")
     return json.loads(done.stdout)

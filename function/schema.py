@@ -121,7 +121,7 @@ def _agent_executor(profiles: Mapping[str, SizeProfile]) -> structural.Schema:
 
 
 def input_crd() -> Manifest:
-    """The CustomResourceDefinition of the function's Input, for the Function package: documentation, never an object."""
+    """The CustomResourceDefinition of the function's Input, for the Function package: it is never an object."""
     group, _, version = platform.API_VERSION.partition("/")
     plural = "agentexecutorplatforms"
     schema = {

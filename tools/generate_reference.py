@@ -16,8 +16,8 @@ otherwise absent. The same fields make up a claim, a cluster-scoped composite an
 STATUS = """
 ### Status
 
-Conditions: `Synced` and `Ready` are Crossplane's; `SpecValid`, `SecretsReady`, `WorkloadAvailable` and `ScalingReady` are
-the function's.
+Conditions: `Synced` and `Ready` are Crossplane's; `SpecValid`, `SecretsReady`, `WorkloadAvailable` and `ScalingReady`
+are the function's.
 """
 TABLE = "| field | type | default | meaning |\n|---|---|---|---|"
 

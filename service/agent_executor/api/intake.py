@@ -7,6 +7,7 @@ this process next; what can never run is refused, and told like any other malfor
 import asyncio
 import re
 import time
+import uuid
 from typing import Annotated, Any
 
 import psycopg
@@ -19,11 +20,13 @@ from agent_executor.api import problems
 from agent_executor.api.jobs import Service
 from agent_executor.api.links import job_path
 from agent_executor.api.parts import Parts
+from agent_executor.core.executor import new_job
 from agent_executor.errors import TemporaryError
 from agent_executor.models.events import JobExecutionEvent
 from agent_executor.models.jobs import Event
-from agent_executor.services import cloudevents, headers, new_jobs
+from agent_executor.services import cloudevents, headers
 from agent_executor.services.cloudevents import STRUCTURED, Incoming, Malformed
+from agent_executor.services.dead_letters import Received
 
 log = structlog.get_logger()
 
@@ -74,7 +77,7 @@ async def take_event(
     try:
         incoming = cloudevents.parse(body, raw)
     except Malformed as malformed:
-        await service.refuse(body, raw, malformed)
+        await _refuse(service, body, raw, malformed)
         raise problems.Refused(400, malformed.message, more={"job_id": malformed.job_id}) from None
     await _store(service, incoming)
     response.headers["Location"] = job_path(incoming.job_id)
@@ -108,6 +111,22 @@ async def _body(request: Request, most: int) -> bytes:
     return bytes(body)
 
 
+async def _refuse(service: Parts, body: bytes, raw: list[tuple[bytes, bytes]], malformed: Malformed) -> None:
+    """Tell it like any malformed event; each request is one of its own, however alike they are."""
+    received = Received(body, _readable(raw), TOKEN, f"http/{uuid.uuid4()}")
+    service.metrics.failed.inc()
+    try:
+        await service.dead_letters.refuse(received, malformed)
+    except TemporaryError as error:
+        raise problems.Refused(503, error.message, headers={"Retry-After": "1"}) from None
+    service.metrics.dead_letters.inc()
+
+
+def _readable(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers that belong to the event; what else a client sends (cookies, tokens) is nobody's business."""
+    return headers.forwarded({name.decode("latin-1"): value.decode("utf-8", "replace") for name, value in raw})
+
+
 async def _store(service: Parts, incoming: Incoming) -> None:
     """Hand the event to JetStream, then note the job, so that it can be looked up before anybody takes it."""
     subject = service.settings.subject("execute", TOKEN)
@@ -117,7 +136,7 @@ async def _store(service: Parts, incoming: Incoming) -> None:
         raise problems.Refused(503, error.message, headers={"Retry-After": "1"}) from None
     if isinstance(incoming.event, JobExecutionEvent):
         try:
-            await service.jobs.enqueue(new_jobs.of(incoming))
+            await service.jobs.enqueue(new_job(incoming, incoming.event))
         except (psycopg.Error, PoolTimeout) as error:  # JetStream has the event: the job will be noted when it is taken
             log.warning("http: a job is not in the table yet", job_id=incoming.job_id, error=type(error).__name__)
 

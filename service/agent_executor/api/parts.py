@@ -10,6 +10,7 @@ from fastapi import Request
 from agent_executor.api.probes import Probe
 from agent_executor.models.jobs import State
 from agent_executor.services.broker import Broker
+from agent_executor.services.dead_letters import DeadLetters
 from agent_executor.services.jobs import Jobs
 from agent_executor.settings import Settings
 from agent_executor.telemetry.metrics import Metrics
@@ -26,8 +27,7 @@ class Parts:
     redis: redis.asyncio.Redis
     cancel: Callable[[str], Awaitable[State | None]]
     """Asks for the end of a job, wherever it is; None if the job is not known."""
-    refuse: Callable[[bytes, list[tuple[bytes, bytes]], Exception], Awaitable[None]]
-    """Tells that an event over HTTP can never run: one failed event, one dead letter."""
+    dead_letters: DeadLetters
     probes: Mapping[str, Probe]
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 

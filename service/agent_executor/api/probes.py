@@ -22,7 +22,7 @@ class NotReady(Exception):  # noqa: N818  # what a dependency is
 
 
 def of(
-    pool: AsyncConnectionPool, dragonfly: redis.asyncio.Redis, nats: Client, consumer_trouble: Callable[[], str | None]
+    pool: AsyncConnectionPool, dragonfly: redis.asyncio.Redis, nats: Client, taking: Callable[[], bool]
 ) -> Mapping[str, Probe]:
     """The probes of a service, by the names that the seed gives to its dependencies."""
 
@@ -44,7 +44,7 @@ def of(
     async def nats_takes_jobs() -> None:
         if not nats.is_connected:
             raise NotReady("not connected")
-        if trouble := consumer_trouble():
-            raise NotReady(trouble)
+        if not taking():
+            raise NotReady("the stream or its consumer is missing and could not be made; the log says why")
 
     return {"postgresql": postgresql, "dragonfly": dragonfly_answers, "nats": nats_takes_jobs}

@@ -108,7 +108,7 @@ class Executor:
         match incoming.event:
             case JobExecutionEvent() as event:
                 lease = self._parts.settings.job_lease_seconds
-                job = _new(incoming, event)
+                job = new_job(incoming, event)
                 claimed = await attempted(self._parts.jobs.claim(job, owner=self._owner, lease_seconds=lease))
                 return await self._take(claimed, bury, event.trace_id)
             case JobResumeEvent() as event:
@@ -220,7 +220,8 @@ class Executor:
         return max(error.retry_after or 0.0, delay * random.uniform(0.5, 1))  # noqa: S311  # spreads, hides nothing
 
 
-def _new(incoming: Incoming, event: JobExecutionEvent) -> NewJob:
+def new_job(incoming: Incoming, event: JobExecutionEvent) -> NewJob:
+    """The job that an execute event asks for."""
     return NewJob(
         job_id=event.job_id,
         trace_id=event.trace_id,

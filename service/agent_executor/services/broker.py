@@ -6,7 +6,6 @@ A publish returns once JetStream has stored the message, or dropped it as a dupl
 import asyncio
 from collections.abc import Mapping
 
-import nats
 import nats.errors
 import nats.js.errors
 import structlog
@@ -26,10 +25,17 @@ MAX_PAYLOAD = 1024 * 1024  # NATS's default, until a server has said its own
 
 
 async def connect(settings: Settings) -> Client:
-    """A client that keeps trying, from the start on: the service is up, and not ready, while NATS is away."""
+    """A connected client; waits for NATS as long as it takes."""
+    client = Client()
+    await open_(client, settings)
+    return client
+
+
+async def open_(client: Client, settings: Settings) -> None:
+    """Connect a client, and keep trying from the start on: the service is up, and not ready, while NATS is away."""
 
     async def on_error(error: Exception) -> None:
-        # Address and reason only: a NATS URL may hold credentials.
+        # The kind only: a NATS URL may hold credentials.
         log.warning("nats: trouble", error=type(error).__name__)
 
     async def on_disconnect() -> None:
@@ -41,7 +47,7 @@ async def connect(settings: Settings) -> Client:
     servers = [url.strip() for url in settings.nats_url.split(",")]
     while True:
         try:
-            return await nats.connect(
+            return await client.connect(
                 servers,
                 name="agent-executor",
                 error_cb=on_error,

@@ -11,7 +11,7 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import nats.errors
 import structlog
@@ -73,10 +73,15 @@ class Consumer:
                 async with asyncio.timeout(STOP_SECONDS):
                     await self._subscription.drain()  # type: ignore[no-untyped-call]  # nats-py's
 
-    async def run(self) -> None:
-        """Work until told to stop, then until the jobs in hand are settled."""
+    async def run(self, prepare: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Work until told to stop, then until the jobs in hand are settled.
+
+        `prepare` is what takes long before the first job and not before readiness.
+        """
         self._subscription = await self._client.subscribe(self._inbox, cb=self._deliver)
         await self._repair(self._repairs)
+        if prepare:
+            await prepare()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch())
             for _ in range(self._settings.max_concurrent_jobs):

@@ -1,0 +1,194 @@
+"""The running service: its parts, the tasks that they need, and how all of it stops.
+
+Invariants: nothing is taken before it can be worked on; every task is owned, and one that ends unforeseen ends the
+service, loudly; a stop loses nothing and counts nothing: jobs are handed over at their last checkpoint, results are
+flushed.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+import psycopg
+import structlog
+from nats.aio.client import Client
+from psycopg_pool import PoolTimeout
+
+from agent_executor.api import probes
+from agent_executor.api.parts import Parts
+from agent_executor.core import attempt, builder
+from agent_executor.core.executor import Executor
+from agent_executor.services import broker, database, redis, sandbox
+from agent_executor.services.broker import Broker
+from agent_executor.services.checkpoints import Saver
+from agent_executor.services.dead_letters import DeadLetters
+from agent_executor.services.jobs import Jobs
+from agent_executor.services.nats_consumer import Consumer
+from agent_executor.services.outbox import Outbox
+from agent_executor.services.redis import LiveEvents
+from agent_executor.services.results import Results
+from agent_executor.services.tools.runner import ToolRunner
+from agent_executor.services.tools.specs import Limits
+from agent_executor.settings import Settings
+from agent_executor.telemetry.metrics import Metrics
+from agent_executor.telemetry.observer import Telemetry
+from agent_executor.telemetry.traces import Traces
+
+log = structlog.get_logger()
+
+PURGE_SECONDS = 3600.0
+LOOK_SECONDS = 5.0  # between two looks at the outbox
+LAG_SECONDS = 0.5  # between two looks at the event loop
+HAND_OVER_SECONDS = 5.0  # after the drain: a write that hangs must not keep the pod
+
+
+class Service:
+    """One process's parts at work; `parts` is what the API needs of them."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, traces: Traces) -> None:
+        self._settings = settings
+        self._traces = traces
+        self._metrics = metrics
+        self._pool = database.pool(
+            database.dsn(
+                host=settings.postgres_host,
+                port=settings.postgres_port,
+                db=settings.postgres_db,
+                user=settings.postgres_user,
+                password=settings.postgres_password.get_secret_value(),
+            ),
+            schema=settings.postgres_schema,
+            size=settings.pool_size,
+        )
+        self._nats = Client()
+        self._redis = redis.connect(settings)
+        self._events = LiveEvents(self._redis, settings)
+        store = Broker(self._nats, settings)
+        results = Results(settings, store.max_payload)
+        jobs = Jobs(self._pool)
+        self._jobs = jobs
+        self._outbox = Outbox(self._pool, store.publish)
+        self._tools = ToolRunner(Limits.of(settings))
+        observer = Telemetry(metrics, traces)
+        graphs = builder.Builder(settings, Saver(self._pool), self._tools)
+        self._executor = Executor(
+            attempt.Parts(settings, jobs, self._outbox, graphs, self._events, results, observer), store
+        )
+        dead_letters = DeadLetters(settings, store, results, self._events)
+        self._consumer = Consumer(self._nats, settings, self._executor, dead_letters, observer)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._working: asyncio.Task[None] | None = None
+        self._broken = asyncio.Event()
+        self._stopped = False
+        self.parts = Parts(
+            settings=settings,
+            metrics=metrics,
+            jobs=jobs,
+            broker=store,
+            redis=self._redis,
+            cancel=self._executor.cancel,
+            dead_letters=dead_letters,
+            probes=probes.of(self._pool, self._redis, self._nats, lambda: self._consumer.ready),
+        )
+
+    @property
+    def broken(self) -> asyncio.Event:
+        """Set when a task of the service ended unforeseen: the process is to stop, and to start anew."""
+        return self._broken
+
+    async def start(self) -> None:
+        """Begin to work; returns at once, whatever is away."""
+        sandbox.shield()
+        for gap in sandbox.report():
+            log.warning("sandbox: weaker than it could be", gap=gap)
+        await self._pool.open(wait=False)
+        for work in (self._outbox.run(), self._events.run(), self._purge(), self._watch_outbox(), self._watch_loop()):
+            self._own(work)
+        self._working = self._own(self._take_jobs())
+
+    async def stop(self) -> None:
+        """Hand over what runs and flush what is stored; see runtime.md, "Stopping"."""
+        if self._stopped:
+            return
+        self._stopped = True
+        self.parts.stopping.set()
+        log.info("service: stopping", in_flight=self._executor.in_flight)
+        await self._consumer.stop()
+        self._executor.drain()
+        if self._working and not await self._ends(self._working, self._settings.drain_seconds):
+            self._executor.abandon()
+            await self._ends(self._working, HAND_OVER_SECONDS)
+        await self._events.flush()
+        with contextlib.suppress(
+            psycopg.Error, PoolTimeout, TimeoutError
+        ):  # another pod's relay publishes what is left
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                left = await self._outbox.flush()
+                log.info("service: stopped", unpublished=left)
+
+    async def close(self) -> None:
+        """End every task and close every connection."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tools.close()
+        if not self._nats.is_closed:
+            await self._nats.close()
+        await self._redis.aclose()
+        await self._pool.close()
+        await asyncio.to_thread(self._traces.close)
+
+    async def _take_jobs(self) -> None:
+        await broker.open_(self._nats, self._settings)
+        await self._consumer.run(builder.warm)
+
+    async def _purge(self) -> None:
+        """Remove what is older than the retention, now and then, beside other pods."""
+        while True:
+            await asyncio.sleep(PURGE_SECONDS)
+            with contextlib.suppress(psycopg.Error, PoolTimeout):  # the next hour will do
+                purged = await self._jobs.purge(older_than_days=self._settings.job_retention_days)
+                log.info("service: old jobs removed", jobs=purged)
+
+    async def _watch_outbox(self) -> None:
+        while True:
+            with contextlib.suppress(psycopg.Error, PoolTimeout):  # readiness says that the database is away
+                self._metrics.outbox_depth.set(await self._outbox.depth())
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _watch_loop(self) -> None:
+        while True:
+            asked = time.monotonic()
+            await asyncio.sleep(LAG_SECONDS)
+            self._metrics.loop_lag.set(max(time.monotonic() - asked - LAG_SECONDS, 0.0))
+
+    def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name=getattr(work, "__qualname__", None))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if task.cancelled() or self._stopped:
+            return
+        log.critical("service: a task ended, so the service does", task=task.get_name(), exc_info=task.exception())
+        self._broken.set()
+
+    @staticmethod
+    async def _ends(task: asyncio.Task[None], seconds: float) -> bool:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+        return bool(done)
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, metrics: Metrics, traces: Traces) -> AsyncIterator[Service]:
+    """A service at work inside the block, stopped and closed after it."""
+    service = Service(settings, metrics, traces)
+    try:
+        await service.start()
+        yield service
+        await service.stop()
+    finally:
+        await service.close()

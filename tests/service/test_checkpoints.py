@@ -10,8 +10,9 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 
+from agent_executor.errors import LeaseLost
 from agent_executor.services import database
-from agent_executor.services.checkpoints import FENCE, Fence, LeaseLost, Saver
+from agent_executor.services.checkpoints import FENCE, Fence, Saver
 from agent_executor.services.jobs import Jobs
 from tests.service.test_jobs import DEAD, LEASE, new_job
 from tests.support.servers import unique
@@ -229,6 +230,25 @@ async def test_one_jobs_bad_rows_do_not_fail_anothers(saver):
     runs = (graph.ainvoke({"done": [], "value": 1}, config, durability="sync") for config in (good, bad, thread()))
     results = await asyncio.gather(*runs, return_exceptions=True)
     assert [type(result) for result in results] == [dict, psycopg.DataError, dict]
+
+
+async def test_a_job_stays_empty_until_something_is_stored(pool, saver, monkeypatch):
+    jobs, job = Jobs(pool), new_job()
+    await jobs.claim(job, **LEASE)
+    fence = Fence(1, empty=True)
+    graph = chain(saver, a=None)
+
+    async def away(_self, _parameters):
+        raise psycopg.OperationalError("the server is starting up")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Saver, "_execute", away)
+        with pytest.raises(psycopg.OperationalError):
+            await graph.ainvoke({"done": [], "value": 1}, thread(job.job_id, fence), durability="sync")
+    assert fence.empty
+    result = await graph.ainvoke({"done": [], "value": 1}, thread(job.job_id, fence), durability="sync")
+    assert result == {"done": ["a"], "value": 1}
+    assert not fence.empty
 
 
 async def test_fifty_jobs_at_once_are_all_stored(saver):

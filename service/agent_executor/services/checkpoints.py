@@ -33,13 +33,13 @@ from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
+from agent_executor.services.database import retried
 from agent_executor.services.json import clean
 from agent_executor.services.serde import Serde
 
 FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ out of the metadata
 LINGER_SECONDS = 0.002  # how long a task's writes wait for the checkpoint that mostly follows at once
 WRITERS = 2  # statements on their way at a time
-TRIES = 3  # a connection that a restarted server has closed fails once
 
 
 @dataclass
@@ -99,7 +99,9 @@ class Saver(AsyncPostgresSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Load a checkpoint; a job that is known to have none yet costs no round trip."""
         fence: Fence | None = config["configurable"].get(FENCE)
-        return None if fence and fence.empty else await super().aget_tuple(config)
+        if fence and fence.empty:
+            return None
+        return await retried(self._pool, lambda: super(Saver, self).aget_tuple(config))
 
     async def aput(
         self,
@@ -172,7 +174,6 @@ class Saver(AsyncPostgresSaver):
     async def _store(self, config: RunnableConfig, rows: Rows, *, linger: bool) -> None:
         fence: Fence | None = config["configurable"].get(FENCE)
         if fence:
-            fence.empty = False
             rows.fences[config["configurable"]["thread_id"]] = fence.epoch
         rows.stored = self.loop.create_future()
         self._waiting.append(rows)
@@ -181,6 +182,8 @@ class Saver(AsyncPostgresSaver):
         elif self._timer is None:
             self._timer = self.loop.call_later(LINGER_SECONDS, self._write)
         await rows.stored
+        if fence:
+            fence.empty = False
 
     def _write(self, finished: asyncio.Task[None] | None = None) -> None:
         """Send what waits, unless enough is on its way: then it goes when a writer comes back."""
@@ -218,15 +221,12 @@ class Saver(AsyncPostgresSaver):
             await self._write_all([rows])
 
     async def _execute(self, parameters: list[Any]) -> set[str]:
-        for number in range(1, TRIES + 1):
-            try:
-                async with self._pool.connection() as connection:
-                    cursor = await connection.execute(sql.STORE, parameters, binary=True)
-                    return {row[0] for row in await cursor.fetchall()}
-            except psycopg.OperationalError:
-                if number == TRIES:
-                    raise
-        raise AssertionError("unreachable")
+        async def execute() -> set[str]:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(sql.STORE, parameters, binary=True)
+                return {row[0] for row in await cursor.fetchall()}
+
+        return await retried(self._pool, execute)
 
 
 def _settle(rows: Rows, error: BaseException | None) -> None:

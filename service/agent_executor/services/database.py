@@ -1,12 +1,22 @@
 """Connections to PostgreSQL: one pool per process, every connection in the tenant's schema.
 
-Connections are autocommit: a statement that must be atomic with another is one statement with it.
+Connections are autocommit: a statement that must be atomic with another is one statement with it. A server that was
+restarted costs nobody an attempt: `retried` notices its closed connections. One that is gone without a word is noticed
+by the kernel's timeouts rather than never.
 """
 
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import psycopg
 from psycopg import conninfo
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 CONNECT_SECONDS = 5
+POOL_SECONDS = 10.0  # to wait for a free connection, or for a server that is away
+SILENCE_SECONDS = 10  # after which unanswered packets mean that the server is gone
+STATEMENT_SECONDS = 30
+T = TypeVar("T")
 
 
 def dsn(*, host: str, port: int | str, db: str, user: str, password: str) -> str:
@@ -25,16 +35,34 @@ def pool(dsn: str, *, schema: str, size: int) -> AsyncConnectionPool:
         size: connections at most; they are opened as they are needed.
     """
     return AsyncConnectionPool(
-        conninfo.make_conninfo(dsn, options=f"-c search_path={_escaped(schema)}", application_name="agent-executor"),
+        conninfo.make_conninfo(
+            dsn,
+            options=f"-c search_path={_escaped(schema)} -c statement_timeout={STATEMENT_SECONDS}s",
+            application_name="agent-executor",
+            tcp_user_timeout=SILENCE_SECONDS * 1000,
+            keepalives_idle=SILENCE_SECONDS,
+            keepalives_interval=2,
+            keepalives_count=3,
+        ),
         min_size=1,
         max_size=size,
         open=False,
-        timeout=10.0,
+        timeout=POOL_SECONDS,
         # Prepared at the first use: every statement here is one of a few, used for every job.
         kwargs={"autocommit": True, "prepare_threshold": 0},
-        check=None,
         name="agent-executor",
     )
+
+
+async def retried(pool: AsyncConnectionPool[Any], work: Callable[[], Awaitable[T]]) -> T:
+    """Do the work, and once more if a connection was lost. Its statements must be harmless to do twice."""
+    try:
+        return await work()
+    except PoolTimeout:
+        raise  # the server is away, and has been waited for
+    except psycopg.OperationalError:
+        await pool.check()  # whatever closed one connection has mostly closed them all
+        return await work()
 
 
 def _escaped(schema: str) -> str:

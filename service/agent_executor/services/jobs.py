@@ -1,7 +1,8 @@
 """The job table: who works on a job, how often it failed, how it ended.
 
 One worker at a time: `claim` hands out a lease and a new epoch, and whatever a worker writes names its epoch, so a
-worker that lost its lease changes nothing. Every function is one statement, hence one round trip and one transaction.
+worker that lost its lease changes nothing. Every function is one statement, hence one round trip and one transaction,
+and harmless to do twice, since after a lost connection nobody knows whether it was done.
 Times are the database's: pods' clocks do not matter. A lease that runs out was not given back, so its owner died: that
 counts as a failure, and a job that kills its pod is buried like any other.
 
@@ -12,12 +13,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from psycopg.rows import class_row, dict_row
+from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Lease, NewJob, Outcome, State
 from agent_executor.services import job_statements as sql
+from agent_executor.services.database import retried
 from agent_executor.services.outbox import event_of, parameters_of
 
 PURGE_BATCH = 500
@@ -114,9 +116,8 @@ class Jobs:
 
     async def get(self, job_id: str) -> Job | None:
         """One job, without its result."""
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
-            await cursor.execute(sql.GET, {"job_id": job_id})
-            return await cursor.fetchone()
+        rows = await self._rows(sql.GET, {"job_id": job_id})
+        return Job(**rows[0]) if rows else None
 
     async def result(self, job_id: str) -> Any | None:
         """The result of a completed job, None for any other."""
@@ -133,9 +134,8 @@ class Jobs:
     ) -> list[Job]:
         """A page of jobs, newest first; the next page is `before` the last one's (created_at, job_id)."""
         at, job_id = before or (None, None)
-        async with self._pool.connection() as connection, connection.cursor(row_factory=class_row(Job)) as cursor:
-            await cursor.execute(sql.LIST, {"limit": limit, "at": at, "job_id": job_id, "state": state})
-            return await cursor.fetchall()
+        parameters = {"limit": limit, "at": at, "job_id": job_id, "state": state}
+        return [Job(**row) for row in await self._rows(sql.LIST, parameters)]
 
     async def purge(self, *, older_than_days: float) -> int:
         """Remove jobs that finished longer ago, with their checkpoints and events; returns how many.
@@ -160,12 +160,15 @@ class Jobs:
         return rows[0]["state"] if rows else None
 
     async def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        async with (
-            self._pool.connection() as connection,
-            connection.cursor(row_factory=dict_row, binary=True) as cursor,
-        ):
-            await cursor.execute(statement, parameters)
-            return await cursor.fetchall()
+        async def execute() -> list[dict[str, Any]]:
+            async with (
+                self._pool.connection() as connection,
+                connection.cursor(row_factory=dict_row, binary=True) as cursor,
+            ):
+                await cursor.execute(statement, parameters)
+                return await cursor.fetchall()
+
+        return await retried(self._pool, execute)
 
 
 def _parameters(job: NewJob) -> dict[str, Any]:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from function.sizes import SizeProfile
 
 TTL = Duration(seconds=60)  # how long Crossplane may wait before it asks again
-PLANS = 256  # claims that are remembered; about 30 KiB each
+CLAIMS = 128  # claims that are remembered; about 60 KiB each
 INPUTS = 16  # Inputs that are remembered; a cluster has one for each composition
 
 
@@ -43,6 +43,13 @@ class Plan(NamedTuple):
 
     claim: Claim
     objects: Mapping[str, tuple[str, bytes]]
+
+
+class Answer(NamedTuple):
+    """What this function adds to a response, encoded: all but the composite's status, and the fields of that."""
+
+    body: bytes
+    status: bytes = b""
 
 
 class Identity(NamedTuple):
@@ -66,7 +73,8 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         sizes.check(profiles)
         self._profiles = profiles
         self._platform = lru_cache(maxsize=INPUTS)(_platform)
-        self._plan = lru_cache(maxsize=PLANS)(self._make_plan)
+        self._plan = lru_cache(maxsize=CLAIMS)(self._make_plan)
+        self._answer = lru_cache(maxsize=CLAIMS)(self._make_answer)
         self._log = structlog.get_logger()
 
     async def RunFunction(  # noqa: N802 - gRPC's name for it
@@ -79,55 +87,51 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         if request.HasField("context"):
             response.context.CopyFrom(request.context)
         try:
-            self._answer(request, response)
+            # Deterministic, because a map's order on the wire is not: the same state has to be the same key.
+            given = request.input.SerializeToString(deterministic=True) if request.HasField("input") else None
+            answer = self._answer(request.observed.SerializeToString(deterministic=True), given)
         except Exception as error:  # noqa: BLE001 - see below
             # Whatever else goes wrong would reach Crossplane as a bare UNKNOWN, nobody's claim and nobody's log: a
             # fatal result applies just as little, says so on the claim, and leaves the traceback here.
-            self._log.exception("failed", **_who(request))
-            response = fnv1.RunFunctionResponse(meta=response.meta, desired=request.desired)
+            self._log.exception("failed", **_who(request.observed.composite.resource))
             told = f"the function itself failed ({type(error).__name__}): its log has the details"
-            _add_result(response, fnv1.SEVERITY_FATAL, "InternalError", told)
+            answer = _refusal("InternalError", told)
+        # A key of ours is ours, whatever an earlier step has put there: on the wire the last entry of a map counts.
+        response.MergeFromString(answer.body)
+        if answer.status:  # field by field, beside what an earlier step may have set
+            response.desired.composite.resource.fields["status"].struct_value.MergeFromString(answer.status)
+        if self._log.is_enabled_for(logging.DEBUG):
+            self._log.debug("answered", **_who(request.observed.composite.resource))
         return response
 
-    def _answer(self, request: fnv1.RunFunctionRequest, response: fnv1.RunFunctionResponse) -> None:
-        given = request.input.SerializeToString(deterministic=True) if request.HasField("input") else None
+    def _make_answer(self, state: bytes, given: bytes | None) -> Answer:
+        """The answer to an observed state and an Input: nothing else is known here, so that nothing else can matter."""
+        observed = fnv1.State.FromString(state)
+        composite = observed.composite.resource
         try:
             self._platform(given)
         except Invalid as error:
-            self._log.warning("refused the input", **_who(request), faults=error.faults)
-            _add_result(response, fnv1.SEVERITY_FATAL, "InvalidInput", f"invalid input of the function: {error}")
-            return
-        composite = request.observed.composite.resource
+            self._log.warning("refused the input", **_who(composite), faults=error.faults)
+            return _refusal("InvalidInput", f"invalid input of the function: {error}")
         try:
             plan = self._plan(_identity(composite), _spec(composite), given)
         except Invalid as error:
-            self._log.info("refused", **_who(request), faults=error.faults)
-            refusal = status.invalid(error.faults)
-            _add_conditions(response, [refusal])
-            _add_result(response, fnv1.SEVERITY_FATAL, refusal.reason, f"invalid AgentExecutor: {error}")
-            return
-        found = request.observed.resources
-        observed = {key: found[key].resource for key in plan.objects if key in found}
-        readiness = {key: judge(kind, key, observed) for key, (kind, _) in plan.objects.items()}
-        for key, (_, manifest) in plan.objects.items():
-            desired = response.desired.resources[key]
-            desired.resource.ParseFromString(manifest)
-            desired.ready = fnv1.READY_TRUE if readiness[key].ready else fnv1.READY_FALSE
-        generation = seen.number(composite, "metadata", "generation")
-        fields = status.fields(plan.claim, generation, observed, readiness)
-        # Field by field into what an earlier step may have set there.
-        response.desired.composite.resource.fields["status"].struct_value.MergeFromString(wire.struct(fields))
+            self._log.warning("refused", **_who(composite), faults=error.faults)
+            refused = status.invalid(error.faults)
+            return _refusal(refused.reason, f"invalid AgentExecutor: {error}", refused)
+        found = {key: observed.resources[key].resource for key in plan.objects if key in observed.resources}
+        readiness = {key: judge(kind, key, found) for key, (kind, _) in plan.objects.items()}
+        objects = [
+            wire.desired(key, manifest, fnv1.READY_TRUE if readiness[key].ready else fnv1.READY_FALSE)
+            for key, (_, manifest) in plan.objects.items()
+        ]
         conditions = status.conditions(plan.claim, readiness)
-        _add_conditions(response, conditions)
-        for event in status.events(conditions, seen.conditions(composite)):
-            severity = fnv1.SEVERITY_WARNING if event.warning else fnv1.SEVERITY_NORMAL
-            _add_result(response, severity, event.reason, event.message)
-        if self._log.is_enabled_for(logging.DEBUG):
-            ready = [key for key, judged in readiness.items() if judged.ready]
-            self._log.debug("answered", **_who(request), ready=ready)
+        told = _told(conditions, status.events(conditions, seen.conditions(composite)))
+        fields = status.fields(plan.claim, seen.number(composite, "metadata", "generation"), found, readiness)
+        return Answer(b"".join(objects) + told.SerializeToString(), wire.struct(fields))
 
     def _make_plan(self, identity: Identity, spec: bytes | None, given: bytes | None) -> Plan:
-        """What depends on the composite and the Input alone, out of nothing but the memo's key."""
+        """What depends on the composite and the Input alone: it stays the same while the observed objects change."""
         platform = self._platform(given)
         composite = {
             "apiVersion": identity.api_version,
@@ -159,27 +163,32 @@ def _platform(given: bytes | None) -> Platform:
     return platforms.DEFAULT if given is None else platforms.parse(seen.whole(Struct.FromString(given)))
 
 
-def _who(request: fnv1.RunFunctionRequest) -> dict[str, str]:
+def _who(composite: Struct) -> dict[str, str]:
     """Whose call it is, for the log."""
-    composite = request.observed.composite.resource
     who = {"xr": seen.text(composite, "metadata", "name"), "namespace": seen.text(composite, "metadata", "namespace")}
     if claim := seen.text(composite, "spec", "claimRef", "name"):
         who |= {"claim": claim, "namespace": seen.text(composite, "spec", "claimRef", "namespace")}
     return who
 
 
-def _add_conditions(response: fnv1.RunFunctionResponse, conditions: Iterable[status.Condition]) -> None:
-    response.conditions.extend(
-        fnv1.Condition(
-            type=condition.type,
-            status=fnv1.STATUS_CONDITION_TRUE if condition.holds else fnv1.STATUS_CONDITION_FALSE,
-            reason=condition.reason,
-            message=condition.message,
-            target=fnv1.TARGET_COMPOSITE_AND_CLAIM,  # the SDK's helpers leave it out, and then no claim ever sees it
+def _told(conditions: Iterable[status.Condition], events: Iterable[status.Event] = ()) -> fnv1.RunFunctionResponse:
+    """Conditions and results, for the claim too: the SDK leaves their target out, and then no claim ever sees them."""
+    target = fnv1.TARGET_COMPOSITE_AND_CLAIM
+    told = fnv1.RunFunctionResponse()
+    for condition in conditions:
+        holds = fnv1.STATUS_CONDITION_TRUE if condition.holds else fnv1.STATUS_CONDITION_FALSE
+        told.conditions.add(
+            type=condition.type, status=holds, reason=condition.reason, message=condition.message, target=target
         )
-        for condition in conditions
-    )
+    for event in events:
+        severity = fnv1.SEVERITY_WARNING if event.warning else fnv1.SEVERITY_NORMAL
+        told.results.add(severity=severity, reason=event.reason, message=event.message, target=target)
+    return told
 
 
-def _add_result(response: fnv1.RunFunctionResponse, severity: fnv1.Severity, reason: str, message: str) -> None:
-    response.results.add(severity=severity, message=message, reason=reason, target=fnv1.TARGET_COMPOSITE_AND_CLAIM)
+def _refusal(reason: str, message: str, *conditions: status.Condition) -> Answer:
+    """Nothing of ours is desired and the result is fatal: Crossplane keeps what it has applied before."""
+    told = _told(conditions)
+    target = fnv1.TARGET_COMPOSITE_AND_CLAIM
+    told.results.add(severity=fnv1.SEVERITY_FATAL, reason=reason, message=message, target=target)
+    return Answer(told.SerializeToString())

@@ -16,6 +16,7 @@ class Condition(NamedTuple):
 
 
 ABSENT = Condition("Unknown", "", "")
+_CONDITION = ("type", "status", "reason", "message")
 
 
 def at(node: Any, *path: str) -> Any:
@@ -54,10 +55,15 @@ def items(node: Any, *path: str) -> list[Any]:
 
 def conditions(node: Any) -> dict[str, Condition]:
     """The conditions of an object by their type."""
-    return {
-        text(entry, "type"): Condition(text(entry, "status"), text(entry, "reason"), text(entry, "message"))
-        for entry in items(node, "status", "conditions")
-    }
+    said = {}
+    for entry in items(node, "status", "conditions"):
+        if isinstance(entry, dict):
+            kind, *rest = (text(entry, key) for key in _CONDITION)
+        else:
+            values = map(entry.fields.get, _CONDITION)
+            kind, *rest = ("" if value is None else value.string_value for value in values)
+        said[kind] = Condition(*rest)
+    return said
 
 
 def whole(node: Any) -> Any:
@@ -83,7 +89,7 @@ def _dig(node: Any, path: tuple[str, ...]) -> Any:
 
 
 def _value(node: Any, path: tuple[str, ...]) -> Any:
-    """The Value at a path below a Struct, or None. A Value that holds no Struct reads as an empty one: so does garbage."""
+    """The Value at a path below a Struct, or None. One that holds no Struct reads as an empty one, and so does garbage."""
     value = None
     for step in path:
         if node is None:

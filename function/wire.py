@@ -2,7 +2,7 @@
 
 The SDK's way from a dict to a Struct costs about 100 us an object, one message in Python for each value; this costs a
 tenth of it. Invariant: `Struct.FromString(struct(d))` equals what the SDK makes of d. Wire format and field numbers:
-https://protobuf.dev/programming-guides/encoding/ and google/protobuf/struct.proto.
+https://protobuf.dev/programming-guides/encoding/, google/protobuf/struct.proto and run_function.proto.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from function.fixed import Fixed
 
 # Tags: the field's number shifted by three, and its wire type (0 varint, 1 eight bytes, 2 length and bytes).
 _FIELDS, _KEY, _VALUE, _VALUES = b"\x0a", b"\x0a", b"\x12", b"\x0a"
+_DESIRED, _RESOURCES, _RESOURCE, _READY = b"\x12", b"\x12", b"\x0a", b"\x18"
 _NULL, _NUMBER, _STRING, _BOOL, _STRUCT, _LIST = b"\x08\x00", b"\x11", b"\x1a", b"\x20", b"\x2a", b"\x32"
 
 
@@ -26,6 +27,12 @@ def struct(mapping: Mapping[str, Any]) -> bytes:
     return b"".join(
         [_text_field(key, item) if type(item) is str else _field(key, _value(item)) for key, item in mapping.items()]
     )
+
+
+def desired(key: str, manifest: bytes, ready: int) -> bytes:
+    """An entry of `RunFunctionResponse.desired.resources`: an encoded manifest and its fnv1.Ready, by key."""
+    resource = _sized(_RESOURCE, manifest) + _READY + _varint(ready)
+    return _sized(_DESIRED, _sized(_RESOURCES, _key(key) + _sized(_VALUE, resource)))
 
 
 def _value(value: Any) -> bytes:

@@ -50,7 +50,7 @@ class Fence:
     empty: bool = False
 
 
-@dataclass
+@dataclass(eq=False)
 class Rows:
     """Rows for the three tables, by their primary keys, and the fences that they depend on."""
 
@@ -200,25 +200,38 @@ class Saver(AsyncPostgresSaver):
         writer.add_done_callback(self._write)
 
     async def _write_all(self, batch: list[Rows]) -> None:
+        try:
+            for rows in await self._write_together(batch):
+                await self._write_together([rows])
+        finally:
+            for rows in batch:  # nobody waits for a writer that was ended
+                if rows.stored:
+                    rows.stored.cancel()
+
+    async def _write_together(self, batch: list[Rows]) -> list[Rows]:
+        """Write in one statement what can be; returns what must go by itself."""
         together, alone = Rows(), []
         for rows in batch:
-            if rows.fences.items() <= together.fences.items() or not rows.fences.keys() & together.fences.keys():
+            if any(together.fences.get(job, epoch) != epoch for job, epoch in rows.fences.items()):
+                alone.append(rows)  # a job's former and present run in one process
+            else:
                 together.add(rows)
-            else:  # a job's former and present run in one process
-                alone.append(rows)
         try:
             lost = await self._execute(together.parameters())
-        except (psycopg.Error, OSError) as error:
-            if len(batch) == 1:
-                _settle(batch[0], error)
-                return
-            alone = batch  # one job's rows must not fail another's
+        except psycopg.OperationalError as error:  # the server is away, for each of them
+            for rows in batch:
+                _settle(rows, error)
+            return []
+        except (psycopg.Error, ValueError) as error:
+            if len(batch) > 1:
+                return batch  # one job's rows must not fail another's
+            _settle(batch[0], error)
+            return []
         for rows in batch:
             if rows not in alone:
                 gone = lost & rows.fences.keys()
                 _settle(rows, LeaseLost(f"{min(gone)}: another worker has it") if gone else None)
-        for rows in alone:
-            await self._write_all([rows])
+        return alone
 
     async def _execute(self, parameters: list[Any]) -> set[str]:
         async def execute() -> set[str]:

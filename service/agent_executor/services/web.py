@@ -1,0 +1,131 @@
+"""Outgoing HTTP for agents: to hosts that the platform names, and to the very address that was checked.
+
+The name is looked up once per request, every address it has is judged, and the connection goes to one of those
+addresses: a name that answers differently the second time gains nothing. TLS is still checked against the name. No
+proxy and no other setting is taken from the environment.
+"""
+
+import asyncio
+import ipaddress
+import socket
+import ssl
+from collections.abc import Awaitable, Callable, Sequence
+
+import httpx
+
+from agent_executor.errors import shown
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
+PORTS = {"http": 80, "https": 443}
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+class Refused(Exception):  # noqa: N818  # the request is
+    """A request that may not be made; the message says why, and is fit for a model and for a definition's author."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is one of the internet, also when it is an IPv4 one inside an IPv6 one."""
+    inner = _inner(address)
+    return address.is_global and not address.is_multicast and (inner is None or is_public(inner))
+
+
+def is_a_host(address: Address) -> bool:
+    """Whether an address is one that a platform may mean by a name: not link-local, where clouds keep credentials."""
+    inner = _inner(address)
+    bad = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
+    return is_a_host(inner) if inner is not None else not bad
+
+
+async def lookup(host: str, port: int) -> list[str]:
+    """The addresses of a name. `socket.gaierror` when it has none."""
+    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return [str(entry[4][0]) for entry in found]
+
+
+def check(url: httpx.URL, hosts: Sequence[str]) -> None:
+    """`Refused` unless a URL is http or https, without user and password, to a host of the list.
+
+    An entry is a name (`api.example.com`), all names below one (`*.example.com`), an address, or any of them with a
+    port; without one the scheme's own port is meant.
+    """
+    if url.scheme not in PORTS:
+        raise Refused(f"{shown(str(url))} is not an http or https URL")
+    if url.userinfo:
+        raise Refused("the URL has a user or password in it, and none would be right")
+    host = url.raw_host.decode("ascii", "replace").lower().rstrip(".")
+    port = url.port or PORTS[url.scheme]
+    if not any(_matches(host, port, entry.lower(), PORTS[url.scheme]) for entry in hosts):
+        raise Refused(f"{shown(f'{host}:{port}')} is not among the hosts that this platform allows")
+
+
+class CheckedTransport(httpx.AsyncBaseTransport):
+    """Checks every request, each redirect's too, and connects to the address that it has checked."""
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        judge: Callable[[Address], bool] = is_public,
+        *,
+        lookup: Lookup = lookup,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        self._hosts = tuple(hosts)
+        self._judge = judge
+        self._lookup = lookup
+        # No connection is kept: one that was verified for a name must not carry another name's request.
+        limits = httpx.Limits(max_keepalive_connections=0)
+        self._inner = httpx.AsyncHTTPTransport(verify=context or ssl.create_default_context(), limits=limits)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; `Refused` when it may not be."""
+        check(request.url, self._hosts)
+        host = request.url.raw_host.decode("ascii")
+        address = await self._address(host, request.url.port or PORTS[request.url.scheme])
+        return await self._inner.handle_async_request(
+            httpx.Request(
+                request.method,
+                request.url.copy_with(host=address),
+                headers=request.headers,  # with the Host of the name
+                stream=request.stream,
+                extensions={**request.extensions, "sni_hostname": host},
+            )
+        )
+
+    async def aclose(self) -> None:
+        """Close what is open."""
+        await self._inner.aclose()
+
+    async def _address(self, host: str, port: int) -> str:
+        try:
+            found = [ipaddress.ip_address(host.strip("[]"))]
+        except ValueError:
+            try:
+                found = [ipaddress.ip_address(each.partition("%")[0]) for each in await self._lookup(host, port)]
+            except (OSError, UnicodeError) as error:
+                raise httpx.ConnectError(f"{shown(host)} has no address") from error
+        if not found or not all(map(self._judge, found)):
+            raise Refused(f"{shown(host)} is at an address that may not be asked (private, local or reserved)")
+        return str(found[0])
+
+
+def _matches(host: str, port: int, entry: str, default: int) -> bool:
+    name, wanted = entry, default
+    bare = entry.rpartition(":")
+    if entry.startswith("["):
+        name, _, rest = entry[1:].partition("]")
+        wanted = int(rest[1:]) if rest[1:].isdigit() else default
+    elif bare[2].isdigit() and ":" not in bare[0] and bare[1]:
+        name, wanted = bare[0], int(bare[2])
+    if port != wanted:
+        return False
+    return host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
+
+
+def _inner(address: Address) -> ipaddress.IPv4Address | None:
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    if address in NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)

@@ -93,8 +93,11 @@ def _pod(claim: Claim) -> PodSpec:
 
 
 def _as_given(model: Model) -> dict[str, Any]:
-    """What a tenant wrote, in Kubernetes' own spelling, which these models share."""
-    return model.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    """What a tenant wrote, in Kubernetes' own spelling, which these models share.
+
+    Defaults, which Kubernetes has too, are left out: the API server fills them in, a preview of a file does not see them.
+    """
+    return model.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
 
 
 def _migrations(claim: Claim) -> Container:

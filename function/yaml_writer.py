@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 PLAIN = re.compile(r"[A-Za-z/_](?:[\w/.@%+=(),-]|:(?=[\w/])| (?=[A-Za-z0-9(/]))*", re.ASCII)
-AMOUNT = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi|Ti|s|h)")  # a quantity or a duration
+# Quantities, durations and networks begin with a digit and still are nothing but strings to every parser.
+AMOUNT = re.compile(r"[1-9][0-9]*(\.[0-9]+)?(m|k|M|G|Ki|Mi|Gi|Ti|s|h)|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}", re.ASCII)
 TAKEN_FOR_OTHERS = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"}
 UNPRINTABLE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 

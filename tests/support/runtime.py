@@ -1,4 +1,4 @@
-"""The runtime without its HTTP side: consumer, executor, outbox and live events on real servers, in this process or alone.
+"""The runtime without its HTTP side, on real servers, in this process or in one of its own.
 
 `python -m tests.support.runtime` is a worker process that a test may kill; it reads the contract's environment.
 """
@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import nats
+import nats.errors
+import nats.js.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -34,6 +36,13 @@ from agent_executor.services.tools.specs import Limits
 from agent_executor.settings import Settings
 
 T = TypeVar("T")
+HURRY = {
+    "NATS_ACK_WAIT_SECONDS": "1",
+    "JOB_LEASE_SECONDS": "1",
+    "JOB_RETRY_DELAY_SECONDS": "0.2",
+    "JOB_MAX_ATTEMPTS": "3",
+    "DRAIN_SECONDS": "5",
+}
 
 
 class Counting(Unobserved):
@@ -82,10 +91,10 @@ class Worker:
 
 @contextlib.asynccontextmanager
 async def worker(env: Mapping[str, str], **changes: str) -> AsyncIterator[Worker]:
-    """A running worker; the block's end stops it as SIGTERM would."""
+    """A running worker, in a hurry unless `changes` say otherwise; the block's end stops it as SIGTERM would."""
     from agent_executor.services.checkpoints import Saver
 
-    given = settings.load({**env, **changes})
+    given = settings.load({**HURRY, **env, **changes})
     async with contextlib.AsyncExitStack() as stack:
         dsn = database.dsn(
             host=given.postgres_host,
@@ -149,6 +158,14 @@ class Caller:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         await self.client.jetstream().publish(f"{self.prefix}.execute.test", body, headers=dict(headers or {}) or None)
 
+    async def accepted(self, data: Mapping[str, Any]) -> bool:
+        """Whether JetStream took the event just now."""
+        try:
+            await self.send(data)
+        except (nats.js.errors.NoStreamResponseError, nats.errors.TimeoutError):
+            return False
+        return True
+
     async def told(self, job_id: str, outcome: str = "", seconds: float = 20.0) -> dict[str, Any]:
         """The first status event of a job (of that outcome)."""
         return (await until(lambda: self.all(job_id, outcome), seconds))[0]
@@ -167,7 +184,7 @@ class Caller:
 @contextlib.asynccontextmanager
 async def caller(env: Mapping[str, str]) -> AsyncIterator[Caller]:
     """A caller that has its streams, and listens to what JetStream stores on the status and dead-letter subjects."""
-    given = settings.load(env)
+    given = settings.load({**HURRY, **env})
     client = await nats.connect(given.nats_url)
     await streams.ensure(client.jetstream(), given)
     made = Caller(client, given.nats_subject_prefix, {})

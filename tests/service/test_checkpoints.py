@@ -12,6 +12,7 @@ from psycopg.rows import dict_row
 
 from agent_executor.errors import LeaseLost
 from agent_executor.services import database
+from agent_executor.services.checkpoint_writer import Writer
 from agent_executor.services.checkpoints import FENCE, Fence, Saver
 from agent_executor.services.jobs import Jobs
 from tests.service.test_jobs import DEAD, LEASE, new_job
@@ -70,13 +71,13 @@ async def test_the_saver_conforms_in_full(pool):
 
 async def test_a_superstep_is_one_statement(pool, saver, monkeypatch):
     statements = []
-    execute = Saver._execute
+    execute = Writer._execute
 
     async def counted(self, parameters):
         statements.append((len(parameters[2]), len(parameters[-1])))
         return await execute(self, parameters)
 
-    monkeypatch.setattr(Saver, "_execute", counted)
+    monkeypatch.setattr(Writer, "_execute", counted)
     await chain(saver, a=None, b=None, c=None).ainvoke({"done": [], "value": None}, thread(), durability="sync")
     assert statements == [(1, 3), (1, 0), (1, 2), (1, 2), (1, 1)], "(checkpoints, writes) of the input, start, a, b, c"
 
@@ -242,7 +243,7 @@ async def test_a_job_stays_empty_until_something_is_stored(pool, saver, monkeypa
         raise psycopg.OperationalError("the server is starting up")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Saver, "_execute", away)
+        patch.setattr(Writer, "_execute", away)
         with pytest.raises(psycopg.OperationalError):
             await graph.ainvoke({"done": [], "value": 1}, thread(job.job_id, fence), durability="sync")
     assert fence.empty

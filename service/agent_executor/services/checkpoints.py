@@ -1,21 +1,19 @@
 """LangGraph's PostgreSQL saver without its lock: a superstep is one statement, and jobs commit together.
 
 The library's saver lets one coroutine at a time use the whole pool, and sends the parts of a superstep one by one. Here
-the checkpoint, its blobs and its writes are rows of one statement, which takes along whatever other jobs have ready:
-while one commits, the next gathers. Tables, keys and bytes are the library's own, so either saver reads the other's.
+the checkpoint, its blobs and its writes are rows of one statement (`checkpoint_writer`), which takes along what other
+jobs have ready. Tables, keys and bytes are the library's own, so either saver reads what the other wrote.
 
 A run that carries a `Fence` writes only while its job's epoch is the one that it claimed; a write that comes too late
 raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own the schema.
 """
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -31,15 +29,13 @@ from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
-from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
+from agent_executor.services.checkpoint_writer import Rows, Writer
 from agent_executor.services.database import retried
 from agent_executor.services.json import clean
 from agent_executor.services.serde import Serde
 
 FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ out of the metadata
-LINGER_SECONDS = 0.002  # how long a task's writes wait for the checkpoint that mostly follows at once
-WRITERS = 2  # statements on their way at a time
 
 
 @dataclass
@@ -50,47 +46,13 @@ class Fence:
     empty: bool = False
 
 
-@dataclass(eq=False)
-class Rows:
-    """Rows for the three tables, by their primary keys, and the fences that they depend on."""
-
-    checkpoints: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
-    blobs: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
-    writes: dict[tuple[str, str, str, str, int], tuple[Any, ...]] = field(default_factory=dict)
-    fences: dict[str, int] = field(default_factory=dict)
-    stored: asyncio.Future[None] | None = None
-
-    def add(self, other: "Rows") -> None:
-        """Take another's rows along, as if they had come one after the other."""
-        self.checkpoints |= other.checkpoints
-        self.blobs = other.blobs | self.blobs
-        for key, row in other.writes.items():
-            if (
-                key not in self.writes or key[4] < 0
-            ):  # the first of a task's writes counts, the last of its special ones
-                self.writes[key] = row
-        self.fences |= other.fences
-
-    def parameters(self) -> list[Any]:
-        """One array per column."""
-        return [
-            list(self.fences),
-            list(self.fences.values()),
-            *_columns(self.checkpoints.values(), 6),
-            *_columns(self.blobs.values(), 6),
-            *_columns(self.writes.values(), 9),
-        ]
-
-
 class Saver(AsyncPostgresSaver):
     """The service's checkpointer; `pool` is `database.pool`'s."""
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         super().__init__(pool, serde=Serde())
         self._pool = pool
-        self._waiting: list[Rows] = []
-        self._writers: set[asyncio.Task[None]] = set()
-        self._timer: asyncio.TimerHandle | None = None
+        self._writer = Writer(pool, self.loop)
 
     async def setup(self) -> None:
         """Refuse: migrations own the schema."""
@@ -175,84 +137,9 @@ class Saver(AsyncPostgresSaver):
         fence: Fence | None = config["configurable"].get(FENCE)
         if fence:
             rows.fences[config["configurable"]["thread_id"]] = fence.epoch
-        rows.stored = self.loop.create_future()
-        self._waiting.append(rows)
-        if not linger:
-            self.loop.call_soon(self._write)  # not at once: others may be ready in this very turn of the loop
-        elif self._timer is None:
-            self._timer = self.loop.call_later(LINGER_SECONDS, self._write)
-        await rows.stored
+        await self._writer.store(rows, linger=linger)
         if fence:
             fence.empty = False
-
-    def _write(self, finished: asyncio.Task[None] | None = None) -> None:
-        """Send what waits, unless enough is on its way: then it goes when a writer comes back."""
-        if finished:
-            self._writers.discard(finished)
-        if not self._waiting or len(self._writers) >= WRITERS:
-            return
-        if self._timer:
-            self._timer.cancel()
-            self._timer = None
-        batch, self._waiting = self._waiting, []
-        writer = self.loop.create_task(self._write_all(batch))
-        self._writers.add(writer)
-        writer.add_done_callback(self._write)
-
-    async def _write_all(self, batch: list[Rows]) -> None:
-        try:
-            for rows in await self._write_together(batch):
-                await self._write_together([rows])
-        finally:
-            for rows in batch:  # nobody waits for a writer that was ended
-                if rows.stored:
-                    rows.stored.cancel()
-
-    async def _write_together(self, batch: list[Rows]) -> list[Rows]:
-        """Write in one statement what can be; returns what must go by itself."""
-        together, alone = Rows(), []
-        for rows in batch:
-            if any(together.fences.get(job, epoch) != epoch for job, epoch in rows.fences.items()):
-                alone.append(rows)  # a job's former and present run in one process
-            else:
-                together.add(rows)
-        try:
-            lost = await self._execute(together.parameters())
-        except psycopg.OperationalError as error:  # the server is away, for each of them
-            for rows in batch:
-                _settle(rows, error)
-            return []
-        except (psycopg.Error, ValueError) as error:
-            if len(batch) > 1:
-                return batch  # one job's rows must not fail another's
-            _settle(batch[0], error)
-            return []
-        for rows in batch:
-            if rows not in alone:
-                gone = lost & rows.fences.keys()
-                _settle(rows, LeaseLost(f"{min(gone)}: another worker has it") if gone else None)
-        return alone
-
-    async def _execute(self, parameters: list[Any]) -> set[str]:
-        async def execute() -> set[str]:
-            async with self._pool.connection() as connection:
-                cursor = await connection.execute(sql.STORE, parameters, binary=True)
-                return {row[0] for row in await cursor.fetchall()}
-
-        return await retried(self._pool, execute)
-
-
-def _settle(rows: Rows, error: BaseException | None) -> None:
-    if rows.stored is None or rows.stored.done():  # whoever waited was cancelled
-        return
-    if error:
-        rows.stored.set_exception(error)
-    else:
-        rows.stored.set_result(None)
-
-
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
 
 
 def _jsonb(value: Any) -> str:

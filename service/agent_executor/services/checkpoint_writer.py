@@ -1,0 +1,151 @@
+"""The write side of the saver: rows of many jobs gather and leave as one statement.
+
+A statement takes along whatever is ready when it leaves; while it commits, the next gathers. So a lone job waits for
+nobody, and ten jobs share their commits. Rows that carry a fence are written only while their job's lease is held.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from agent_executor.errors import LeaseLost
+from agent_executor.services import checkpoint_statements as sql
+from agent_executor.services.database import retried
+
+LINGER_SECONDS = 0.002  # how long a task's writes wait for the checkpoint that mostly follows at once
+STATEMENTS = 2  # on their way at a time
+
+
+@dataclass(eq=False)
+class Rows:
+    """Rows for the three tables, by their primary keys, and the fences that they depend on."""
+
+    checkpoints: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
+    blobs: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
+    writes: dict[tuple[str, str, str, str, int], tuple[Any, ...]] = field(default_factory=dict)
+    fences: dict[str, int] = field(default_factory=dict)
+    stored: asyncio.Future[None] | None = None
+
+    def add(self, other: "Rows") -> None:
+        """Take another's rows along, as if they had come one after the other."""
+        self.checkpoints |= other.checkpoints
+        self.blobs = other.blobs | self.blobs
+        for key, row in other.writes.items():
+            if (
+                key not in self.writes or key[4] < 0
+            ):  # the first of a task's writes counts, the last of its special ones
+                self.writes[key] = row
+        self.fences |= other.fences
+
+    def parameters(self) -> list[Any]:
+        """One array per column."""
+        return [
+            list(self.fences),
+            list(self.fences.values()),
+            *_columns(self.checkpoints.values(), 6),
+            *_columns(self.blobs.values(), 6),
+            *_columns(self.writes.values(), 9),
+        ]
+
+
+class Writer:
+    """Gathers rows and writes them; belongs to one event loop."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any], loop: asyncio.AbstractEventLoop) -> None:
+        self._pool = pool
+        self._loop = loop
+        self._waiting: list[Rows] = []
+        self._writing: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def store(self, rows: Rows, *, linger: bool) -> None:
+        """Return once the rows are committed.
+
+        Args:
+            rows: a checkpoint, or a task's writes.
+            linger: wait a moment for rows that will follow.
+
+        Raises:
+            LeaseLost: another worker has the job; nothing was written.
+            psycopg.Error: the database is away, or cannot hold a value.
+        """
+        rows.stored = self._loop.create_future()
+        self._waiting.append(rows)
+        if not linger:
+            self._loop.call_soon(self._write)  # not at once: others may be ready in this very turn of the loop
+        elif self._timer is None:
+            self._timer = self._loop.call_later(LINGER_SECONDS, self._write)
+        await rows.stored
+
+    def _write(self, finished: asyncio.Task[None] | None = None) -> None:
+        """Send what waits, unless enough is on its way: then it goes when a writer comes back."""
+        if finished:
+            self._writing.discard(finished)
+        if not self._waiting or len(self._writing) >= STATEMENTS:
+            return
+        if self._timer:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._waiting = self._waiting, []
+        writer = self._loop.create_task(self._write_all(batch))
+        self._writing.add(writer)
+        writer.add_done_callback(self._write)
+
+    async def _write_all(self, batch: list[Rows]) -> None:
+        try:
+            for rows in await self._write_together(batch):
+                await self._write_together([rows])
+        finally:
+            for rows in batch:  # nobody waits for a writer that was ended
+                if rows.stored:
+                    rows.stored.cancel()
+
+    async def _write_together(self, batch: list[Rows]) -> list[Rows]:
+        """Write in one statement what can be; returns what must go by itself."""
+        together, alone = Rows(), []
+        for rows in batch:
+            if any(together.fences.get(job, epoch) != epoch for job, epoch in rows.fences.items()):
+                alone.append(rows)  # a job's former and present run in one process
+            else:
+                together.add(rows)
+        try:
+            lost = await self._execute(together.parameters())
+        except psycopg.OperationalError as error:  # the server is away, for each of them
+            for rows in batch:
+                _settle(rows, error)
+            return []
+        except (psycopg.Error, ValueError) as error:
+            if len(batch) > 1:
+                return batch  # one job's rows must not fail another's
+            _settle(batch[0], error)
+            return []
+        for rows in batch:
+            if rows not in alone:
+                gone = lost & rows.fences.keys()
+                _settle(rows, LeaseLost(f"{min(gone)}: another worker has it") if gone else None)
+        return alone
+
+    async def _execute(self, parameters: list[Any]) -> set[str]:
+        async def execute() -> set[str]:
+            async with self._pool.connection() as connection:
+                cursor = await connection.execute(sql.STORE, parameters, binary=True)
+                return {row[0] for row in await cursor.fetchall()}
+
+        return await retried(self._pool, execute)
+
+
+def _settle(rows: Rows, error: BaseException | None) -> None:
+    if rows.stored is None or rows.stored.done():  # whoever waited was cancelled
+        return
+    if error:
+        rows.stored.set_exception(error)
+    else:
+        rows.stored.set_result(None)
+
+
+def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]

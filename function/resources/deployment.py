@@ -95,7 +95,7 @@ def _pod(claim: Claim) -> PodSpec:
 def _as_given(model: Model) -> dict[str, Any]:
     """What a tenant wrote, in Kubernetes' own spelling, which these models share.
 
-    Defaults, which Kubernetes has too, are left out: the API server fills them in, a preview of a file does not see them.
+    Defaults, which Kubernetes has too, are left out: the API server fills them in, a preview of a file has none.
     """
     return model.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
 

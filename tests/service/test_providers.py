@@ -72,6 +72,17 @@ async def test_tool_calls_come_whole(provider: str) -> None:
     assert result["messages"][1]["tool_calls"][0]["args"] == {"file_path": "/a.txt", "content": "x\ny"}
 
 
+async def test_names_with_spaces_do_not_reach_openai() -> None:
+    task = ("task", {"description": "Look.", "subagent_type": "The Scout"})
+    async with llm_stub.serve(Reply(calls=(task,)), Reply("Found."), Reply("Done.")) as stub:
+        scout = {"id": "scout", "name": "The Scout", "model": model("openai")}
+        table = bench(stub)
+        result = await table.result(graphs.agent(model("openai"), scout, name="The Boss / Lead"))
+    assert [message.get("name") for message in stub.requests[2].body["messages"]][2:] == ["The_Boss_Lead", None]
+    assert result["messages"][2]["content"] == "Found."
+    assert {chunk["agent"] for chunk in table.seen("on_llm_stream")} == {"The Boss / Lead", "The Scout"}
+
+
 @BOTH
 async def test_a_tool_that_does_not_exist_is_told_to_the_model(provider: str) -> None:
     async with llm_stub.serve(Reply(calls=(("nope", {}),)), Reply("Sorry.")) as stub:
@@ -112,6 +123,7 @@ TEMPORARY: dict[str, tuple[Reply, str]] = {
     "chunk malformed": (Reply(TEXT, fault="malformed"), "model_unavailable"),
     "html": (Reply(TEXT, fault="html"), "model_unavailable"),
     "no choices": (Reply(TEXT, fault="empty"), "model_unavailable"),
+    "arguments that are not JSON": (Reply(calls=(("ls", "no JSON at all"),)), "model_unavailable"),
 }
 FINAL: dict[str, tuple[Reply, str]] = {
     "wrong key": (Reply(status=401), "model_unauthorized"),
@@ -158,6 +170,17 @@ async def test_an_answer_that_ends_at_its_token_limit_is_an_answer(provider: str
     async with llm_stub.serve(Reply("Half a", stop=stop)) as stub:
         result = await bench(stub).result(graphs.agent(model(provider)))
     assert result["output"] == "Half a"
+
+
+@BOTH
+async def test_a_tool_call_cut_at_the_token_limit_is_not_made(provider: str) -> None:
+    stop = "length" if provider == "openai" else "max_tokens"
+    half = ("write_file", '{"file_path": "/a.txt", "content": "half of')
+    async with llm_stub.serve(Reply(calls=(half,), stop=stop)) as stub:
+        table = bench(stub)
+        with pytest.raises(PermanentError, match="reached max_tokens in the middle of a tool call"):
+            await table.run(graphs.agent(model(provider)))
+    assert not table.seen("on_tool_start")
 
 
 async def test_ollama_speaks_its_own_dialect() -> None:

@@ -161,6 +161,11 @@ def test_an_input_that_is_none_is_refused_with_its_path(payload: Any, message: s
     assert (refused.value.type, refused.value.message) == ("invalid_input", message)
 
 
+def test_an_input_cannot_set_what_is_ours() -> None:
+    given = state.accept({"messages": "a", "job_usage": {"model_calls": -9}, "jump_to": "end", "_x": 1, "notes": 1})
+    assert set(given) == {"messages", "files", "notes"}
+
+
 def test_a_script_gets_the_fields_it_asks_for() -> None:
     said = HumanMessage("Hi")
     values = {"messages": [said], "files": {"/a": KEPT}, "notes": [1], "job_usage": {"tokens": 1}}

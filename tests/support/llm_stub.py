@@ -32,7 +32,7 @@ class Reply:
     """One answer: text and tool calls, or an error status, or a fault."""
 
     text: str = ""
-    calls: tuple[tuple[str, dict[str, Any]], ...] = ()
+    calls: tuple[tuple[str, dict[str, Any] | str], ...] = ()  # arguments as text go out as they are
     status: int = 200
     headers: dict[str, str] = field(default_factory=dict)
     fault: Fault | None = None
@@ -156,6 +156,10 @@ async def _send(writer: asyncio.StreamWriter, status: int, kind: str, body: byte
     await writer.drain()
 
 
+def _text(arguments: dict[str, Any] | str) -> str:
+    return arguments if isinstance(arguments, str) else json.dumps(arguments)
+
+
 def _openai(reply: Reply, model: str) -> list[bytes]:
     def chunk(delta: dict[str, Any] | None, **more: Any) -> bytes:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": more.pop("stop", None)}]
@@ -170,7 +174,7 @@ def _openai(reply: Reply, model: str) -> list[bytes]:
     for i, (name, arguments) in enumerate(reply.calls):
         start = {"index": i, "id": f"call_{i}", "type": "function", "function": {"name": name, "arguments": ""}}
         events.append(chunk({"tool_calls": [start]}))
-        events.append(chunk({"tool_calls": [{"index": i, "function": {"arguments": json.dumps(arguments)}}]}))
+        events.append(chunk({"tool_calls": [{"index": i, "function": {"arguments": _text(arguments)}}]}))
     stop = reply.stop or ("tool_calls" if reply.calls else "stop")
     return [*events, chunk({}, stop=stop), chunk(None, usage=usage), b"data: [DONE]\n\n"]
 
@@ -193,7 +197,7 @@ def _anthropic(reply: Reply, model: str) -> list[bytes]:
         index = 1
     for name, arguments in reply.calls:
         block = {"type": "tool_use", "id": f"toolu_{index}", "name": name, "input": {}}
-        delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
+        delta = {"type": "input_json_delta", "partial_json": _text(arguments)}
         events.append(event("content_block_start", index=index, content_block=block))
         events.append(event("content_block_delta", index=index, delta=delta))
         events.append(event("content_block_stop", index=index))

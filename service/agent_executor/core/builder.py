@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from langgraph.checkpoint.base import BaseCheckpointSaver
     from langgraph.graph.state import CompiledStateGraph
 
+    from agent_executor.core.graph import Watch
+
 McpTools = Callable[[Mcp, str], Awaitable[Sequence["BaseTool"]]]
 """Asks an MCP server for its tools; the second argument is the server's path in the definition, for errors."""
 KEPT = 128
@@ -48,6 +50,7 @@ class Builder:
         *,
         http_request: "BaseTool | None" = None,
         mcp: McpTools | None = None,
+        watch: "Watch | None" = None,
         kept: int = KEPT,
     ) -> None:
         self._settings = settings
@@ -55,6 +58,7 @@ class Builder:
         self._runner = tools
         self._http_request = http_request
         self._mcp = mcp
+        self._watch = watch
         self._kept = kept
         self._graphs: OrderedDict[str, asyncio.Task[CompiledStateGraph[Any, Any, Any, Any]]] = OrderedDict()
 
@@ -107,7 +111,7 @@ class Builder:
     ) -> "CompiledStateGraph[Any, Any, Any, Any]":
         from agent_executor.core import graph  # noqa: PLC0415  # imports deepagents
 
-        return graph.compile_graph(definition, self._settings, self._saver, tools)
+        return graph.compile_graph(definition, self._settings, self._saver, tools, self._watch)
 
 
 def _check_dependencies(tool: ToolDefinition, path: str) -> None:

@@ -27,6 +27,9 @@ TYPES: Mapping[str, Any] = {
     "list": list, "dict": dict, "str": str, "int": int, "float": float, "bool": bool, "any": Any,
 }  # fmt: skip
 
+Watch = Callable[[str, Model], AgentMiddleware[Any, Any]]
+"""Makes who looks on at one agent's calls, from the agent's name and its model; holds nothing of any job."""
+
 langsmith.configure(enabled=False)  # whatever the environment says: prompts go to the model and to nobody else
 
 
@@ -35,8 +38,9 @@ def compile_graph(
     settings: Settings,
     saver: BaseCheckpointSaver[Any] | None,
     tools: Mapping[str, Sequence[BaseTool]],
+    watch: Watch | None = None,
 ) -> CompiledStateGraph[Any, JobContext, Any, Any]:
-    """The graph of `definition`; `tools` holds what each of its tool names stands for."""
+    """The graph of `definition`; `tools` holds what each of its tool names stands for, `watch` who looks on."""
     fields = declared(definition)
     additive = frozenset(name for name, field in fields.items() if field.reducer)
     main = definition.orchestrator
@@ -44,31 +48,32 @@ def compile_graph(
     def toolbox(node: Node) -> list[BaseTool]:
         return [tool for name in dict.fromkeys(node.config.tools) for tool in tools.get(name, ())]
 
-    def client(node: Node) -> Any:  # BaseChatModel, without its import here
-        model = node.config.model or main.config.model
-        assert isinstance(model, Model)  # noqa: S101  # `definition.parse` saw to it
-        return providers.create(model, settings)
+    def model(node: Node) -> Model:
+        found = node.config.model or main.config.model
+        assert isinstance(found, Model)  # noqa: S101  # `definition.parse` saw to it
+        return found
 
-    def around() -> list[AgentMiddleware[Any, Any]]:
-        return [TodoListMiddleware(), Governor(additive)]
+    def around(node: Node) -> list[AgentMiddleware[Any, Any]]:
+        watched = [watch(node.name, model(node))] if watch else []
+        return [TodoListMiddleware(), Governor(additive), *watched]
 
     specialists: list[SubAgent] = [
         {
             "name": node.name,
             "description": node.config.description or f"The {node.name} specialist.",
             "system_prompt": node.config.system_prompt or "",
-            "model": client(node),
+            "model": providers.create(model(node), settings),
             "tools": toolbox(node),
-            "middleware": around(),
+            "middleware": around(node),
             "interrupt_on": pauses(node) or pauses(main) or {},
         }
         for node in definition.specialists
     ]
     return create_deep_agent(
-        model=client(main),
+        model=providers.create(model(main), settings),
         tools=toolbox(main),
         system_prompt=main.config.system_prompt,
-        middleware=around(),
+        middleware=around(main),
         subagents=specialists,
         state_schema=schema(fields),
         context_schema=JobContext,

@@ -4,6 +4,8 @@ Invariants: no model call starts over a limit, and no tool call runs that would 
 reason never becomes a message; a sub-agent hands back only what it changed. Imports LangChain, so it is imported late.
 """
 
+import re
+import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, replace
 from typing import Annotated, Any, NotRequired, cast
@@ -16,10 +18,12 @@ from langgraph.types import Command
 from agent_executor.core import limits
 from agent_executor.core.context import JobContext
 from agent_executor.core.limits import Usage
-from agent_executor.errors import TemporaryError
+from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.services.json import clean
 
 STOP_REASONS = ("finish_reason", "stop_reason", "done_reason")  # OpenAI, Anthropic, Ollama
+FORBIDDEN = re.compile(r"[\s<|\\/>]+")  # in the `name` of a message
+TOO_LONG = {"length", "max_tokens"}
 NONSENSE = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 """What the clients raise on malformed chunks, HTML and empty answers (seen): nothing says that the server was wrong."""
 
@@ -103,14 +107,21 @@ def changes(before: Mapping[str, Any], after: Mapping[str, Any], additive: froze
 
 def _check_whole(answer: AIMessage) -> None:
     # A stream cut in the middle raises nothing in the OpenAI and Anthropic clients (seen).
-    if not any(answer.response_metadata.get(reason) for reason in STOP_REASONS):
+    reasons = {answer.response_metadata.get(key) for key in STOP_REASONS} - {None, ""}
+    if not reasons:
         raise TemporaryError("model_unavailable", "the model's answer was cut off: it has no stop reason")
+    if answer.tool_calls and reasons & TOO_LONG:  # LangChain closes what is open, and half a file would be written
+        raise PermanentError("model_rejected", "the model's answer reached max_tokens in the middle of a tool call")
+    # Kept, it would end the job as if nothing had been asked for, or make the next request one that is refused.
+    if answer.invalid_tool_calls:
+        raise TemporaryError("model_unavailable", "the model called a tool with arguments that are not JSON")
 
 
 def _clean(answer: AIMessage) -> None:
-    """NUL, lone surrogates, NaN and huge integers come out of models, and the next request could not be sent."""
+    """What models say and the checkpoint or the next request cannot take: NUL, lone surrogates, NaN, huge integers."""
     answer.content = clean(answer.content)
     for call in answer.tool_calls:
         call["name"], call["args"] = clean(call["name"]), clean(call["args"])
-    for refused in answer.invalid_tool_calls:
-        refused["args"], refused["error"] = clean(refused["args"]), clean(refused["error"])
+        call["id"] = call["id"] or f"call_{uuid.uuid4().hex}"  # some compatible servers send none
+    if answer.name:  # LangChain puts the agent's name here, and OpenAI refuses a request whose names have spaces
+        answer.name = FORBIDDEN.sub("_", answer.name)[:64]

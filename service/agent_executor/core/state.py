@@ -39,7 +39,8 @@ def accept(payload: Mapping[str, Any]) -> dict[str, Any]:
     files = payload.get("files") or {}
     if not isinstance(files, Mapping):
         raise _refusal("files", f"{shown(files)} is not a map from path to file")
-    return {**payload, "messages": messages, "files": stored_files(files, "input_payload.files")}
+    others = {name: value for name, value in payload.items() if name not in OWN and not name.startswith("_")}
+    return {**others, "messages": messages, "files": stored_files(files, "input_payload.files")}
 
 
 def snapshot(values: Mapping[str, Any], seen: dict[int, tuple[Any, dict[str, Any]]] | None = None) -> dict[str, Any]:

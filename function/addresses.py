@@ -89,7 +89,7 @@ def check_host_port(text: str) -> None:
         msg = "is host:port without a scheme or credentials, such as nats-headless.nats.svc.cluster.local:8222"
         raise ValueError(msg)
     if found := _PAIR.fullmatch(text):
-        _check_port(found["port"])
+        check_port(found["port"])
         check_host(found["host"])
 
 
@@ -102,15 +102,17 @@ def _server(url: str, where: str) -> Server:
             msg = f"{where}is not a NATS URL such as nats://nats.nats.svc:4222"
         raise ValueError(msg)
     try:
-        _check_port(found["port"])
+        check_port(found["port"])
         check_host(found["host"])
     except ValueError as e:
         msg = f"{where}{e}"
         raise ValueError(msg) from None
-    return Server(found["scheme"], found["host"], int(found["port"] or DEFAULT_PORTS[found["scheme"]]))
+    # DNS does not tell NATS.svc from nats.svc, but the label of a namespace does.
+    return Server(found["scheme"], found["host"].lower(), int(found["port"] or DEFAULT_PORTS[found["scheme"]]))
 
 
-def _check_port(text: str | None) -> None:
+def check_port(text: str | None) -> None:
+    """Raise ValueError unless this is a port, or none."""
     if text is not None and not (1 <= int(text) <= 65535 and text[0] != "0"):
         msg = f"port {text} is not from 1 to 65535"
         raise ValueError(msg)
@@ -159,12 +161,17 @@ def network(text: str) -> IPv4Network | IPv6Network:
     """A CIDR as Kubernetes takes it in a NetworkPolicy.
 
     Raises:
-        ValueError: not one, or one with host bits, naming the network that was probably meant.
+        ValueError: not one, or one with host bits, or IPv4 in the guise of IPv6, naming the network that was meant.
     """
     try:
-        return ip_network(text)
+        found = ip_network(text)
     except ValueError:
         pass
+    else:
+        if isinstance(found, IPv6Network) and (mapped := found.network_address.ipv4_mapped) is not None:
+            msg = f"{show(text)} is an IPv4 network, write {mapped}/{found.prefixlen - 96}"
+            raise ValueError(msg)
+        return found
     try:
         meant = ip_network(text, strict=False)
     except ValueError:

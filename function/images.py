@@ -5,41 +5,43 @@ The grammar is that of github.com/distribution/reference: [domain[:port]/]path[:
 
 import re
 
+from function.addresses import check_host, check_port
 from function.invalid import show
 
-_HOST = r"([A-Za-z0-9]|[A-Za-z0-9][-A-Za-z0-9]*[A-Za-z0-9])"
-_DOMAIN = rf"({_HOST}(\.{_HOST})*|\[[0-9A-Fa-f:]+\])(:[0-9]{{1,5}})?"
-_COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
-_TAG = r"[A-Za-z0-9_][-A-Za-z0-9_.]{0,127}"
-_DIGEST = "(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})"
-_PATH = rf"{_COMPONENT}(/{_COMPONENT})*"
+MAX_NAME = 255  # the registry API's limit
 
-PATTERN = rf"^({_DOMAIN}/)?{_PATH}(:{_TAG})?(@{_DIGEST})?$"
-REGISTRY_PATTERN = rf"^{_DOMAIN}(/{_COMPONENT})*$"
-MAX_LENGTH = 255 + 1 + 128 + 1 + 7 + 128  # name, tag, digest
-_NAME = re.compile(rf"({_DOMAIN}/)?{_PATH}")
+_LABEL = "([A-Za-z0-9]|[A-Za-z0-9][-A-Za-z0-9]*[A-Za-z0-9])"
+_HOST = rf"({_LABEL}(\.{_LABEL})*|\[[0-9A-Fa-f:]+\])"
+_PORT = "[0-9]{1,5}"
+_COMPONENT = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_PATH = rf"{_COMPONENT}(/{_COMPONENT})*"
+_REST = "(:[A-Za-z0-9_][-A-Za-z0-9_.]{0,127})?(@(sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128}))?"
+
+PATTERN = rf"^({_HOST}(:{_PORT})?/)?{_PATH}{_REST}$"
+REGISTRY_PATTERN = rf"^{_HOST}(:{_PORT})?(/{_COMPONENT})*$"
+MAX_LENGTH = MAX_NAME + 1 + 128 + 1 + 7 + 128  # name, tag, digest
+_REFERENCE = re.compile(rf"(?P<name>((?P<host>{_HOST})(:(?P<port>{_PORT}))?/)?{_PATH}){_REST}")
 
 
 def check(text: str) -> None:
-    """Say more of a bad reference than its pattern can.
+    """Say of a reference what its pattern cannot.
 
     Raises:
-        ValueError: what is wrong with it.
+        ValueError: what is wrong with it, without what may be a password.
     """
-    raise_for = _complaint(text)
-    if raise_for:
-        raise ValueError(raise_for)
-
-
-def _complaint(text: str) -> str | None:
-    shown = show(text) if "@" not in text.split("@sha", 1)[0] else "it"  # what is before another @ may be a password
     if "://" in text:
-        return "an image reference has no scheme, write ghcr.io/org/agent-executor:v1.0.0"
-    if (found := _NAME.match(text)) and len(found[0]) > 255:
-        return f"its name has {len(found[0])} characters, the most is 255"
-    if re.fullmatch(PATTERN, text) is None:
-        return f"{shown} is not an image reference such as ghcr.io/org/agent-executor:v1.0.0"
-    return None
+        msg = "has no scheme, write ghcr.io/org/agent-executor:v1.0.0"
+        raise ValueError(msg)
+    if (found := _REFERENCE.fullmatch(text)) is None:
+        safe = "@" not in text or text.partition("@")[2].startswith("sha")
+        msg = f"{show(text) if safe else 'it'} is not an image reference such as ghcr.io/org/agent-executor:v1.0.0"
+        raise ValueError(msg)
+    if len(found["name"]) > MAX_NAME:
+        msg = f"its name has {len(found['name'])} characters, the most is {MAX_NAME}"
+        raise ValueError(msg)
+    if found["host"] and found["host"].startswith("["):
+        check_host(found["host"])
+    check_port(found["port"])
 
 
 def repository(text: str) -> str:

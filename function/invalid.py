@@ -59,7 +59,10 @@ def path(*steps: object) -> str:
 
 def from_pydantic(error: ValidationError, model: type[BaseModel], *root: str) -> list[str]:
     """The faults of a pydantic error, with paths below `root`; `model` knows what a misspelt field may mean."""
-    return [_fault(detail, model, root) for detail in error.errors(include_url=False)]
+    details = error.errors(include_url=False)
+    # A list whose entries are all wrong is too short to pydantic as well, and that is no news.
+    holders = {detail["loc"][:-1] for detail in details}
+    return [_fault(d, model, root) for d in details if d["type"] != "too_short" or d["loc"] not in holders]
 
 
 def _fault(detail: ErrorDetails, model: type[BaseModel], root: tuple[str, ...]) -> str:

@@ -19,13 +19,14 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/listtype"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/validation"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 )
 
 type question struct {
-	Definition json.RawMessage  `json:"definition"`
-	Objects    []map[string]any `json:"objects"`
+	Definition json.RawMessage   `json:"definition"`
+	Objects    []json.RawMessage `json:"objects"`
 }
 
 type answer struct {
@@ -71,7 +72,11 @@ func run() error {
 		kinds[crd.Spec.Names.Kind] = served
 	}
 	if len(out.Definition) == 0 {
-		for _, object := range asked.Objects {
+		for _, text := range asked.Objects {
+			object := map[string]any{}
+			if err := utiljson.Unmarshal(text, &object); err != nil { // integers stay integers, which the rules need
+				return err
+			}
 			out.Objects = append(out.Objects, kinds[fmt.Sprint(object["kind"])].judge(object))
 		}
 	}

@@ -17,7 +17,8 @@ from starlette.routing import Mount, Route
 
 from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.models.parts import Mcp
-from agent_executor.services import mcp, web
+from agent_executor.services import built_in, mcp, web
+from agent_executor.settings import Settings
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATH = "tool_definitions[0].mcp"
@@ -69,14 +70,18 @@ async def here(host: str, port: int) -> list[str]:
 
 
 async def ask(port: int, path: str, lookup: web.Lookup = here, **more: Any) -> Any:
-    hosts = [f"tools.test:{port}"]
-    tools = mcp.tools_of(hosts, lookup)
-    assert tools is not None
-    return await tools(Mcp(url=f"http://tools.test:{port}{path}", **more), PATH)
+    server = Mcp(url=f"http://tools.test:{port}{path}", **more)
+    return await mcp.tools_of([f"tools.test:{port}"], server, PATH, lookup=lookup)
 
 
-async def test_without_hosts_there_are_none() -> None:
-    assert mcp.tools_of(()) is None
+async def test_they_are_off_unless_the_settings_name_hosts() -> None:
+    required = {"nats_url": "nats://n", "postgres_host": "h", "postgres_db": "d", "postgres_user": "u"}
+    settings = Settings.model_validate({**required, "postgres_password": "p", "dragonfly_host": "h"})
+    allowing = settings.model_copy(update={"mcp_allowed_hosts": ("a.test",), "http_tool_allowed_hosts": ("a.test",)})
+
+    assert (built_in.mcp_tools(settings), built_in.http_request(settings)) == (None, None)
+    assert built_in.mcp_tools(allowing) is not None
+    assert getattr(built_in.http_request(allowing), "name", None) == "http_request"
 
 
 @pytest.mark.parametrize(("path", "transport"), [("/mcp", "streamable_http"), ("/sse", "sse")])
@@ -126,10 +131,8 @@ async def test_a_server_that(port: int, path: str, more: Any, kind: type[Excepti
 
 
 async def test_a_host_that_is_not_allowed(port: int) -> None:
-    tools = mcp.tools_of(["other.test"])
-    assert tools is not None
     with pytest.raises(PermanentError, match="is not among the hosts that this platform allows") as caught:
-        await tools(Mcp(url=f"http://tools.test:{port}/mcp"), PATH)
+        await mcp.tools_of(["other.test"], Mcp(url=f"http://tools.test:{port}/mcp"), PATH)
 
     assert caught.value.message.startswith(f"{PATH}.url: ")
 

@@ -27,29 +27,24 @@ CONNECT_SECONDS = 10.0
 # What the client raises: its own, its transport's, the protocol's (pydantic's are ValueErrors), and groups of them.
 TROUBLE = (TimeoutError, OSError, httpx.HTTPError, McpError, web.Refused, ValueError, RuntimeError, ExceptionGroup)
 
-McpTools = Callable[[Mcp, str], Awaitable[Sequence[BaseTool]]]
 
+async def tools_of(
+    hosts: Sequence[str], server: Mcp, path: str, *, lookup: web.Lookup = web.lookup
+) -> Sequence[BaseTool]:
+    """The tools of a server that stands at `path` in the definition, among these allowed hosts.
 
-def tools_of(hosts: Sequence[str], lookup: web.Lookup = web.lookup) -> McpTools | None:
-    """What asks a server for its tools, given its place in the definition; None when no hosts are allowed.
-
-    It raises PermanentError (`invalid_definition`) for a server that may not be asked, refuses us, or has not the tools
-    that were named, and TemporaryError (`mcp_unavailable`) for one that does not answer.
+    Raises:
+        PermanentError: `invalid_definition` or `mcp_refused`: it may not be asked, refuses us, or lacks a tool named here.
+        TemporaryError: `mcp_unavailable`: it does not answer.
     """
-    if not hosts:
-        return None
-
-    async def tools(server: Mcp, path: str) -> Sequence[BaseTool]:
-        try:
-            web.check(httpx.URL(server.url), hosts)
-            async with asyncio.timeout(LIST_SECONDS):
-                connection = _connection(server, hosts, lookup)
-                found = await load_mcp_tools(None, connection=connection, tool_interceptors=[_judged])
-        except (*TROUBLE, httpx.InvalidURL) as error:
-            raise _classified(error, f"{path}.url") from error
-        return found if server.tools is None else _chosen(found, server.tools, path)
-
-    return tools
+    try:
+        web.check(httpx.URL(server.url), hosts)
+        async with asyncio.timeout(LIST_SECONDS):
+            connection = _connection(server, hosts, lookup)
+            found = await load_mcp_tools(None, connection=connection, tool_interceptors=[_judged])
+    except (*TROUBLE, httpx.InvalidURL) as error:
+        raise _classified(error, f"{path}.url") from error
+    return found if server.tools is None else _chosen(found, server.tools, path)
 
 
 def _chosen(found: Sequence[BaseTool], names: Sequence[str], path: str) -> list[BaseTool]:

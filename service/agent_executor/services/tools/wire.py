@@ -9,10 +9,12 @@ import dataclasses
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from langchain_core.messages import BaseMessage, messages_from_dict
 from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from langchain_core.messages import BaseMessage
 
 MESSAGE, PAIRS = "$message", "$dict"
 DEPTH: Final = 64  # deeper than any state; far below where recursion ends
@@ -48,15 +50,16 @@ def encode(value: Any) -> Any:
     """A value as JSON can say it; what JSON has no word for becomes text."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    if isinstance(value, BaseMessage):
-        return {MESSAGE: {"type": value.type, "data": encode(value.model_dump(mode="python", warnings=False))}}
     if isinstance(value, Mapping):
         pairs = [(str(key), encode(each)) for key, each in value.items()]
         return {PAIRS: pairs} if any(key in {MESSAGE, PAIRS} for key, _ in pairs) else dict(pairs)
     if isinstance(value, list | tuple | set | frozenset):
         return [encode(each) for each in value]
     if isinstance(value, BaseModel):
-        return encode(value.model_dump(mode="python", warnings=False))
+        from langchain_core.messages import BaseMessage  # noqa: PLC0415  # slow, and only for a tool call
+
+        fields = encode(value.model_dump(mode="python", warnings=False))
+        return {MESSAGE: {"type": value.type, "data": fields}} if isinstance(value, BaseMessage) else fields
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return encode({field.name: getattr(value, field.name) for field in dataclasses.fields(value)})
     return str(value)
@@ -77,9 +80,11 @@ def decode(value: Any, depth: int = 0) -> Any:
     return {key: decode(each, depth + 1) for key, each in value.items()}
 
 
-def _message(value: dict[str, Any], depth: int) -> BaseMessage:
+def _message(value: dict[str, Any], depth: int) -> "BaseMessage":
     match value:
         case {"$message": {"type": str() as type_, "data": dict() as data}}:
+            from langchain_core.messages import messages_from_dict  # noqa: PLC0415  # slow, and only for a tool call
+
             fields = decode(data, depth + 1)
             try:
                 return messages_from_dict([{"type": type_, "data": fields}])[0]

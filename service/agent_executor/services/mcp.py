@@ -34,7 +34,7 @@ async def tools_of(
     """The tools of a server that stands at `path` in the definition, among these allowed hosts.
 
     Raises:
-        PermanentError: `invalid_definition` or `mcp_refused`: it may not be asked, refuses us, or lacks a tool named here.
+        PermanentError: `invalid_definition` or `mcp_refused`: it may not be asked, refuses us, or lacks a tool.
         TemporaryError: `mcp_unavailable`: it does not answer.
     """
     try:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import FrameType
 
 import structlog
@@ -48,8 +48,12 @@ def create_app(settings: Settings) -> FastAPI:
     return app
 
 
-async def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT.
+async def serve(
+    settings: Settings, *, started: Callable[[int], None] | None = None, stop: asyncio.Event | None = None
+) -> int:
+    """Serve until SIGTERM or SIGINT, or until `stop` is set.
+
+    `started` is told the port once requests are answered; whether jobs are taken is for `/ready` to say.
 
     Returns:
         The exit status: 0 after a stop that was asked for, 1 when a part of the service broke.
@@ -68,9 +72,10 @@ async def serve(settings: Settings) -> int:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=CLOSE_SECONDS,
     )
-    server = _Server(config)
-    log.info("http: listening", host=settings.http_host, port=listener.getsockname()[1])
-    stopping = asyncio.create_task(_stop(server, app))
+    server = _Server(config, stop or asyncio.Event())
+    port = listener.getsockname()[1]
+    log.info("http: listening", host=settings.http_host, port=port)
+    stopping = asyncio.create_task(_stop(server, app, lambda: started(port) if started else None))
     try:
         await server.serve(sockets=[listener])
     finally:
@@ -82,9 +87,9 @@ async def serve(settings: Settings) -> int:
 class _Server(uvicorn.Server):
     """Takes a signal as a request to drain; a second one as an order."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, asked: asyncio.Event) -> None:
         super().__init__(config)
-        self.up, self.asked = asyncio.Event(), asyncio.Event()
+        self.up, self.asked = asyncio.Event(), asked
         self.failed = False
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -100,9 +105,10 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().call_soon_threadsafe(self.asked.set)
 
 
-async def _stop(server: _Server, app: FastAPI) -> None:
+async def _stop(server: _Server, app: FastAPI, started: Callable[[], None]) -> None:
     """Wait for a reason to stop, stop the service, and only then the server: probes are answered until the end."""
     await server.up.wait()
+    started()
     service = app.state.service
     reasons = [asyncio.create_task(server.asked.wait()), asyncio.create_task(service.broken.wait())]
     try:

@@ -1,0 +1,269 @@
+"""The service's command line. Each command imports what it needs, so that `--help` and `migrate` start at once.
+
+Exit status: 0 fine, 1 the job or the service failed, 2 a wrong argument or setting.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from agent_executor import version
+
+if TYPE_CHECKING:
+    from agent_executor.client import Client
+
+DATA_DIR = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "agent-executor"
+
+
+class Failed(click.ClickException):
+    """One line on standard error: the job or the service failed."""
+
+
+class Misused(click.ClickException):
+    """One line on standard error: an argument or a setting is wrong."""
+
+    exit_code = 2
+
+
+def at(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that say which service is meant."""
+    for option in (
+        click.option("--token", envvar="AGENT_EXECUTOR_API_TOKEN", help="Bearer token of the API."),
+        click.option(
+            "--url", envvar="AGENT_EXECUTOR_URL", help="Address of the service; the one of `local` when not given."
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version(), package_name="agent-executor")
+def main() -> None:
+    """Run AI agents as jobs, and lose none."""
+
+
+@main.command()
+def serve() -> None:
+    """Serve jobs from NATS and HTTP, as the environment says."""
+    from agent_executor.api import main as service  # noqa: PLC0415
+    from agent_executor.telemetry import logs  # noqa: PLC0415
+
+    settings = _settings()
+    logs.configure(settings.log_level, content=settings.log_content)
+    try:
+        status = asyncio.run(service.serve(settings))
+    except service.StartError as error:
+        raise Failed(str(error)) from None
+    sys.exit(status)
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the schema of POSTGRES_SCHEMA up to date."""
+    from agent_executor.services import migrations  # noqa: PLC0415
+
+    sys.exit(migrations.main(os.environ, click.echo))
+
+
+@main.command()
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    default=DATA_DIR,
+    show_default=True,
+    help="Where it keeps everything.",
+)
+@click.option(
+    "--http-port", type=click.IntRange(0, 65535), default=0, help="Port of the API; a free one when not given."
+)
+@click.option("--ready-file", type=click.Path(path_type=Path), help="Gets the addresses as JSON once jobs are taken.")
+def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
+    """Run everything on this machine: PostgreSQL, NATS, Valkey and the service."""
+    from agent_executor import local as embedded  # noqa: PLC0415
+
+    _log("warning")
+
+    async def run() -> int:
+        stop = asyncio.Event()
+        click.echo(f"starting in {data_dir}")
+        async with embedded.running(
+            data_dir, env=os.environ, http_port=http_port, stop=stop, ready_file=ready_file
+        ) as (
+            addresses,
+            serving,
+        ):
+            for name, address in vars(addresses).items():
+                click.echo(f"  {name:<9} {address}")
+            click.echo(f"ready: the API is described at {addresses.http}/docs, Ctrl-C stops everything")
+            status = await serving
+        click.echo("stopped, and everything is kept")
+        return status
+
+    try:
+        sys.exit(asyncio.run(run()))
+    except embedded.LocalError as error:
+        raise Failed(str(error)) from None
+
+
+@main.command()
+@click.argument("definition", type=click.Path(path_type=Path))
+@click.option("--input", "given", required=True, help="A message, a JSON object, or @FILE with either.")
+@at
+def run(definition: Path, given: str, url: str | None, token: str | None) -> None:
+    """Run one job to its end, on a service of its own unless --url names one."""
+    asked, payload = _read_definition(definition), _payload(given)
+    if url:
+        with _client(url, token) as client:
+            sys.exit(_follow(client, client.submit(asked, payload)))
+    from agent_executor import local as embedded  # noqa: PLC0415
+
+    _log("error")
+
+    async def alone() -> int:
+        stop = asyncio.Event()
+        with tempfile.TemporaryDirectory(prefix="agent-executor-") as directory:
+            async with embedded.running(Path(directory), env=os.environ, stop=stop) as (addresses, _):
+
+                def work() -> int:
+                    with _client(addresses.http, os.environ.get("AGENT_EXECUTOR_API_TOKEN")) as client:
+                        return _follow(client, client.submit(asked, payload))
+
+                return await asyncio.to_thread(work)
+
+    try:
+        sys.exit(asyncio.run(alone()))
+    except embedded.LocalError as error:
+        raise Failed(str(error)) from None
+
+
+@main.command()
+@click.argument("definition", type=click.Path(path_type=Path))
+@click.option("--input", "given", required=True, help="A message, a JSON object, or @FILE with either.")
+@click.option("--job-id", help="The job's id; a new one when not given.")
+@at
+def submit(definition: Path, given: str, job_id: str | None, url: str | None, token: str | None) -> None:
+    """Hand in a job and print its id."""
+    asked, payload = _read_definition(definition), _payload(given)
+    with _client(url, token) as client:
+        click.echo(client.submit(asked, payload, job_id=job_id))
+
+
+@main.command()
+@click.argument("job")
+@at
+def watch(job: str, url: str | None, token: str | None) -> None:
+    """Show a job's events until it ends, then its result."""
+    with _client(url, token) as client:
+        sys.exit(_follow(client, job))
+
+
+@main.command()
+@click.argument("job")
+@at
+def cancel(job: str, url: str | None, token: str | None) -> None:
+    """Ask for the end of a job."""
+    with _client(url, token) as client:
+        found = client.cancel(job)
+    click.echo("cancelled" if found["state"] == "cancelled" else f"asked for the end of a job that is {found['state']}")
+
+
+@main.command()
+def doctor() -> None:
+    """Compare stream, consumer, schema and settings with what is expected, and say what to do."""
+    from agent_executor import doctor as examination  # noqa: PLC0415
+    from agent_executor.terminal import findings  # noqa: PLC0415
+
+    _log("error")
+    found = asyncio.run(examination.examine(_settings()))
+    findings(found)
+    sys.exit(1 if any(finding.bad for finding in found) else 0)
+
+
+def _settings() -> Any:
+    from agent_executor import settings  # noqa: PLC0415
+
+    try:
+        return settings.load(os.environ)
+    except settings.SettingsError as error:
+        raise Misused(str(error)) from None
+
+
+def _log(level: str) -> None:
+    """Logs go to standard error here: standard output is for what a person asked for."""
+    from agent_executor.telemetry import logs  # noqa: PLC0415
+
+    logs.configure(level, stream=sys.stderr)
+
+
+@contextmanager
+def _client(url: str | None, token: str | None) -> "Iterator[Client]":
+    from agent_executor.client import Client, ClientError  # noqa: PLC0415
+
+    try:
+        with Client(url or _nearest(), token) as client:
+            yield client
+    except ClientError as error:
+        raise Failed(str(error)) from None
+
+
+def _nearest() -> str:
+    """The service that `local` runs in its default directory, else where a port-forward would be."""
+    try:
+        return str(json.loads((DATA_DIR / "ready.json").read_text())["http"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "http://127.0.0.1:8080"
+
+
+def _follow(client: "Client", job_id: str) -> int:
+    """Show a job's events and how it ended; the exit status."""
+    from agent_executor.terminal import Narrator  # noqa: PLC0415
+
+    with Narrator(job_id) as narrator:
+        for message in client.watch(job_id):
+            narrator.tell(message)
+    job = client.job(job_id)
+    if job["state"] == "completed":
+        click.echo(json.dumps(client.result(job_id), indent=2, ensure_ascii=False))
+        return 0
+    error = job["error"] or {}
+    click.echo(f"{job_id}: {job['state']}{': ' + error['message'] if error else ''}", err=True)
+    return 1
+
+
+def _read_definition(file: Path) -> dict[str, Any]:
+    found = _json(_text(file), str(file))
+    if not isinstance(found, dict):
+        raise Misused(f"{file}: is not an agent definition, which is a JSON object with `nodes`")
+    inner = found.get("agent_definition")
+    return inner if isinstance(inner, dict) else found
+
+
+def _payload(given: str) -> dict[str, Any]:
+    text = _text(Path(given[1:])) if given.startswith("@") else given
+    if text.lstrip().startswith("{"):
+        found = _json(text, "--input")
+        return dict(found)
+    return {"messages": [{"role": "user", "content": text}]}
+
+
+def _text(file: Path) -> str:
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text()
+    except (OSError, UnicodeError) as error:
+        raise Misused(f"{file}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}") from None
+
+
+def _json(text: str, place: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Misused(f"{place}: is not JSON: {error}") from None

@@ -68,6 +68,14 @@ def _key_lengths(text: str) -> None:
         raise ValueError(msg)
 
 
+def _whole_characters(text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        msg = "has half of a surrogate pair, which is no character"
+        raise ValueError(msg) from None
+
+
 def _not_postgres_own(text: str) -> None:
     if text.startswith("pg_") or text == "information_schema":
         msg = f"{show(text)} is PostgreSQL's own, choose a name that does not start with pg_"
@@ -154,8 +162,9 @@ PostgresSchema = Annotated[
 ParameterPath = Annotated[
     str,
     Format(
+        # A part that starts with a dot could be `..`, and with it a store that resolves paths would leave the prefix.
         "a parameter path such as /zerotouch/prod/agent-executor, without a slash at the end",
-        "^(/[A-Za-z0-9_.-]+)+$",
+        "^(/[A-Za-z0-9_-][A-Za-z0-9_.-]*)+$",
         512,
     ),
 ]
@@ -169,7 +178,7 @@ EnvName = Annotated[
         cel=(reserved.ENV_CEL, "is set by the platform, choose another name"),
     ),
 ]
-EnvValue = Annotated[str, Format("text without NUL characters", r"^[^\x00]*$", 32768, echo=False)]
+FreeText = Annotated[str, Format("text without NUL characters", r"^[^\x00]*$", 32768, _whole_characters, echo=False)]
 _KEY = ("a label or annotation key such as example.com/team", f"^{KEY}$", 253 + 1 + 63)
 LabelKey = Annotated[str, Format(*_KEY, _key_lengths)]
 PodLabelKey = Annotated[LabelKey, AfterValidator(reserved.check_label)]
@@ -177,4 +186,3 @@ PodAnnotationKey = Annotated[LabelKey, AfterValidator(reserved.check_annotation)
 LabelValue = Annotated[
     str, Format("a label value: letters, digits, '-', '_' and '.', at most 63", f"^({KEY_NAME})?$", 63)
 ]
-AnnotationValue = Annotated[str, Format("text without NUL characters", r"^[^\x00]*$", 32768, echo=False)]

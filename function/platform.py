@@ -31,12 +31,13 @@ KIND = "AgentExecutorPlatform"
 Labels = Annotated[Map[LabelKey, LabelValue], Field(max_length=32)]
 
 # Without what is not the internet: RFC 1918, carrier-grade NAT, loopback, link-local (where clouds keep their metadata
-# service), multicast and reserved; for IPv6 loopback, unique local, link-local and multicast.
+# service), multicast and reserved; for IPv6 the block of loopback and of IPv4 addresses within IPv6 (mapped, NAT64: a
+# cluster without IPv4 opens what it needs of 64:ff9b::/96), 6to4, unique local, link-local and multicast.
 INTERNET = (
     Egress(cidr="0.0.0.0/0", ports=(443,), except_=(
         "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16",
         "224.0.0.0/4", "240.0.0.0/4")),
-    Egress(cidr="::/0", ports=(443,), except_=("::/127", "fc00::/7", "fe80::/10", "ff00::/8")),
+    Egress(cidr="::/0", ports=(443,), except_=("::/8", "2002::/16", "fc00::/7", "fe80::/10", "ff00::/8")),
 )  # fmt: skip
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from function import reserved
-from function.formats import AnnotationValue, LabelKey, LabelValue, PodAnnotationKey, PodLabelKey, SubdomainName
+from function.formats import FreeText, LabelKey, LabelValue, PodAnnotationKey, PodLabelKey, SubdomainName
+from function.invalid import show
 from function.model import EMPTY, Items, Map, Model, Whole, cel, ruled
 
 ANNOTATIONS = cel((reserved.ANNOTATIONS_CEL, "an annotation would undo the pod's restricted security"))
@@ -125,7 +126,14 @@ class TopologySpread(Model):
         if self.match_label_keys and self.label_selector is None:
             msg = "matchLabelKeys needs a labelSelector"
             raise ValueError(msg)
+        if both := sorted(set(self.match_label_keys or ()) & self._selected_keys()):
+            msg = f"{show(both[0])} is in matchLabelKeys and in the labelSelector, leave it out of one"
+            raise ValueError(msg)
         return self
+
+    def _selected_keys(self) -> set[str]:
+        selector = self.label_selector or LabelSelector()
+        return {*(selector.match_labels or ()), *(rule.key for rule in selector.match_expressions or ())}
 
 
 class PodTemplate(Model):
@@ -139,9 +147,7 @@ class PodTemplate(Model):
     """How the pods are spread."""
     priority_class_name: SubdomainName | None = None
     """A priority class that the platform allows."""
-    annotations: Annotated[
-        Map[PodAnnotationKey, AnnotationValue], Field(max_length=64, json_schema_extra=ANNOTATIONS)
-    ] = EMPTY
+    annotations: Annotated[Map[PodAnnotationKey, FreeText], Field(max_length=64, json_schema_extra=ANNOTATIONS)] = EMPTY
     """Further annotations of the pods."""
     labels: Annotated[Map[PodLabelKey, LabelValue], Field(max_length=64, json_schema_extra=LABELS)] = EMPTY
     """Further labels of the pods; not `app` or `app.kubernetes.io/*`."""

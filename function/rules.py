@@ -10,6 +10,8 @@ from function.addresses import inside
 from function.invalid import show
 from function.spec import Spec
 
+MAX_ANNOTATIONS = 256 * 1024  # bytes of all keys and values: what the API server takes for one object
+
 
 def faults(spec: Spec, max_replicas: int) -> Iterator[str]:
     """What of a claim contradicts itself, as `spec.<field>: what, and what would be right`."""
@@ -61,6 +63,9 @@ def _network(spec: Spec) -> Iterator[str]:
 
 def _pods(spec: Spec) -> Iterator[str]:
     pods = spec.pod_template
+    size = sum(len(key.encode()) + len(value.encode()) for key, value in pods.annotations.items())
+    if size > MAX_ANNOTATIONS:
+        yield f"spec.podTemplate.annotations: have {size} bytes together, the most is {MAX_ANNOTATIONS}"
     yield from _repeated(
         "spec.podTemplate.topologySpreadConstraints",
         [(c.topology_key, c.when_unsatisfiable) for c in pods.topology_spread_constraints],

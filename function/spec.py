@@ -14,7 +14,7 @@ from function.formats import (
     CronTime,
     Duration,
     EnvName,
-    EnvValue,
+    FreeText,
     HostPort,
     ImageReference,
     Label,
@@ -155,7 +155,7 @@ class EnvVar(Model):
 
     name: EnvName
     """The variable's name; not one that the function sets itself."""
-    value: EnvValue = ""
+    value: FreeText = ""
     """Its value. A claim is not secret: keys belong into the Secrets."""
 
 

@@ -26,8 +26,8 @@ WITH fence AS (
 ), new_writes AS (
     INSERT INTO checkpoint_writes
         (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
-    SELECT * FROM unnest(
-        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::int[], %s::text[], %s::text[], %s::bytea[]
+    SELECT thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx::int, channel, type, blob FROM unnest(
+        %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::bigint[], %s::text[], %s::text[], %s::bytea[]
     ) AS new (thread_id, checkpoint_ns, checkpoint_id, task_id, task_path, idx, channel, type, blob)
     WHERE thread_id NOT IN (SELECT job_id FROM lost)
     ON CONFLICT (thread_id, checkpoint_ns, checkpoint_id, task_id, idx)

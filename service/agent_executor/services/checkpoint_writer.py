@@ -14,6 +14,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
+from agent_executor.services.arrays import Blobs, Integers, Texts
 from agent_executor.services.database import retried
 
 LINGER_SECONDS = 0.002  # how long a task's writes wait for the checkpoint that mostly follows at once
@@ -43,12 +44,18 @@ class Rows:
 
     def parameters(self) -> list[Any]:
         """One array per column."""
+        *names, blob = _columns(self.blobs.values(), 6)
+        thread, ns, checkpoint, task, path, index, channel, kind, written = _columns(self.writes.values(), 9)
         return [
-            list(self.fences),
-            list(self.fences.values()),
-            *_columns(self.checkpoints.values(), 6),
-            *_columns(self.blobs.values(), 6),
-            *_columns(self.writes.values(), 9),
+            Texts(self.fences),
+            Integers(self.fences.values()),
+            *map(Texts, _columns(self.checkpoints.values(), 6)),
+            *map(Texts, names),
+            Blobs(blob),
+            *map(Texts, (thread, ns, checkpoint, task, path)),
+            Integers(index),
+            *map(Texts, (channel, kind)),
+            Blobs(written),
         ]
 
 
@@ -147,5 +154,5 @@ def _settle(rows: Rows, error: BaseException | None) -> None:
         rows.stored.set_result(None)
 
 
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]
+def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
+    return list(zip(*rows, strict=True)) or [()] * width

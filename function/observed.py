@@ -89,7 +89,7 @@ def _dig(node: Any, path: tuple[str, ...]) -> Any:
 
 
 def _value(node: Any, path: tuple[str, ...]) -> Any:
-    """The Value at a path below a Struct, or None. One that holds no Struct reads as an empty one, and so does garbage."""
+    """The Value at a path below a Struct, or None. One that holds no Struct reads as an empty one: so does garbage."""
     value = None
     for step in path:
         if node is None:

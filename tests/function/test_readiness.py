@@ -1,0 +1,138 @@
+"""What each kind has to show to be ready, and what is said when it is not."""
+
+import pytest
+from google.protobuf.struct_pb2 import Struct
+
+from function import claim as claims
+from function import platform, resources
+from function.readiness import Readiness, judge
+from tests.support.calls import DEPLOYED, SCALING, SYNCED, claim, said
+
+SEEDS = resources.render(claims.parse(claim()), platform.DEFAULT)
+
+
+def deployment(*conditions, replicas=2, ready=1, generation=2, observed=2):
+    return {
+        "metadata": {"generation": generation},
+        "spec": {"replicas": replicas},
+        "status": {"observedGeneration": observed, "readyReplicas": ready, "conditions": said(*conditions)},
+    }
+
+
+def secret(*conditions):
+    return {**SEEDS["postgres-secret"], "status": {"conditions": said(*conditions)}}
+
+
+def scaler(*conditions):
+    return {"status": {"conditions": said(*conditions)}}
+
+
+AVAILABLE = ("Available", "True", "MinimumReplicasAvailable")
+UNAVAILABLE = ("Available", "False", "MinimumReplicasUnavailable")
+WORKING = ("Ready", "True", "ScaledObjectReady")
+PAUSED = ("Paused", "True", "ScaledObjectPaused", "ScaledObject is paused")
+DENIED = ("Ready", "False", "SecretSyncedError", "could not get secret data from provider")
+NAMED = (
+    "Ready",
+    "False",
+    "SecretSyncedError",
+    "could not get secret data from provider: key: /zerotouch/prod/agent-executor/postgres/db not found",
+)
+ALL_FIVE = ", ".join(
+    f"/zerotouch/prod/agent-executor/postgres/{key}" for key in ("host", "port", "db", "user", "password")
+)
+THROUGH = "can be read through ClusterSecretStore aws-parameter-store"
+
+CASES = {
+    "a deployment that is available": (
+        "Deployment", deployment(AVAILABLE, ready=2), {}, True, "Available", "2 of 2 replicas ready"),
+    "a deployment that is being rolled out but serves": (
+        "Deployment", deployment(AVAILABLE, ("Progressing", "True", "ReplicaSetUpdated")), {}, True, "Available",
+        "1 of 2 replicas ready"),
+    "a deployment without enough replicas": (
+        "Deployment", deployment(UNAVAILABLE), {}, False, "MinimumReplicasUnavailable", "1 of 2 replicas ready"),
+    "a deployment whose change was not seen yet": (
+        "Deployment", deployment(AVAILABLE, generation=3), {}, False, "Reconciling", "its latest change has not been taken up yet"),
+    "a deployment that nobody looked at yet": (
+        "Deployment", {"metadata": {"generation": 1}, "spec": {"replicas": 1}}, {}, False, "Reconciling",
+        "its latest change has not been taken up yet"),
+    "a rollout past its deadline, with old pods still there": (
+        "Deployment",
+        deployment(AVAILABLE, ("Progressing", "False", "ProgressDeadlineExceeded", 'ReplicaSet "x" has timed out progressing.')),
+        {}, False, "ProgressDeadlineExceeded", 'ReplicaSet "x" has timed out progressing. (1 of 2 replicas ready)'),
+    "pods that are refused": (
+        "Deployment", deployment(UNAVAILABLE, ("ReplicaFailure", "True", "FailedCreate", "exceeded quota: team")), {}, False,
+        "FailedCreate", "exceeded quota: team"),
+    "no replicas under a working scaler": (
+        "Deployment", deployment(replicas=0, ready=0), {"scaled-object": scaler(WORKING)}, True, "Idle",
+        "no replicas, because there are no jobs"),
+    "no replicas of a paused claim": (
+        "Deployment", deployment(replicas=0, ready=0), {"scaled-object": scaler(WORKING, PAUSED)}, True, "Paused",
+        "no replicas while the claim is paused"),
+    "no replicas under a scaler in error": (
+        "Deployment", deployment(replicas=0, ready=0), {"scaled-object": scaler(("Ready", "False", "TriggerError", "no stream"))},
+        False, "ScalerNotReady", "no replicas, and the scaler is not ready: no stream"),
+    "no replicas and no scaler": (
+        "Deployment", deployment(replicas=0, ready=0), {}, False, "ScalerNotReady",
+        "no replicas, and the scaler is not ready: it is being created"),
+    "a scaler that works": ("ScaledObject", scaler(WORKING, ("Fallback", "False", "NoFallbackFound")), {}, True, "Scaling",
+                            "replicas follow the queue"),
+    "a scaler that is paused": ("ScaledObject", scaler(PAUSED), {}, True, "Paused", "the claim is paused"),
+    "a scaler that KEDA has not seen": ("ScaledObject", scaler(), {}, False, "WaitingForKeda", "KEDA has not looked at it yet"),
+    "a scaler that KEDA has begun to look at": (
+        "ScaledObject", scaler(("Ready", "Unknown")), {}, False, "WaitingForKeda", "KEDA has not looked at it yet"),
+    "a scaler whose check failed": (
+        "ScaledObject", scaler(("Ready", "False", "ScaledObjectCheckFailed", "target not found")), {}, False,
+        "ScaledObjectCheckFailed", "target not found"),
+    "a scaler whose metrics cannot be had": (
+        "ScaledObject", scaler(WORKING, ("HPAActive", "False", "FailedGetExternalMetric", "HPA is not actively scaling: refused")),
+        {}, False, "FailedGetExternalMetric", "HPA is not actively scaling: refused"),
+    "a scaler in error whose autoscaler knows more": (
+        "ScaledObject",
+        scaler(("Ready", "False", "TriggerError", "Triggers are not working"), ("HPAActive", "False", "Failed", "connection refused")),
+        {}, False, "TriggerError", "Triggers are not working; connection refused"),
+    "a scaler that the autoscaler disabled at zero": (
+        "ScaledObject", scaler(WORKING, ("HPAActive", "True", "ScalingDisabled")), {}, True, "Scaling", "replicas follow the queue"),
+    "a secret that is there": ("ExternalSecret", secret(("Ready", "True", "SecretSynced")), {}, True, "SecretSynced", ""),
+    "a secret that was not looked at yet": (
+        "ExternalSecret", secret(), {}, False, "WaitingForSync", "External Secrets has not looked at it yet"),
+    "a secret whose provider does not say which parameter": (
+        "ExternalSecret", secret(DENIED), {}, False, "ParameterUnreadable", f"{DENIED[3]}: check that {ALL_FIVE} {THROUGH}"),
+    "a secret whose provider says which parameter": (
+        "ExternalSecret", secret(NAMED), {}, False, "ParameterUnreadable",
+        f"{NAMED[3]}: check that /zerotouch/prod/agent-executor/postgres/db {THROUGH}"),
+    "a secret that somebody else owns": (
+        "ExternalSecret", secret(("Ready", "False", "SecretSyncedError", "target is owned by another ExternalSecret")), {}, False,
+        "SecretSyncedError", f"target is owned by another ExternalSecret: check that {ALL_FIVE} {THROUGH}"),
+    "a service that is there": ("Service", {"metadata": {}}, {}, True, "Observed", ""),
+    "a network policy that is there": ("NetworkPolicy", {}, {}, True, "Observed", ""),
+    "anything on its way out": (
+        "Service", {"metadata": {"deletionTimestamp": "2026-03-01T10:00:00Z"}}, {}, False, "Deleting", "it is being deleted"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", [dict, Struct], ids=["a dict", "a Struct"])
+@pytest.mark.parametrize(("kind", "found", "others", "ready", "reason", "message"), CASES.values(), ids=CASES)
+def test_an_observed_object_is_judged(form, kind, found, others, ready, reason, message):
+    observed = {"it": found, **others}
+    if form is Struct:
+        for key, value in observed.items():
+            observed[key] = Struct()
+            observed[key].update(value)
+    assert judge(kind, "it", observed) == Readiness(ready=ready, reason=reason, message=message)
+
+
+@pytest.mark.parametrize("composed", resources.REGISTRY.values(), ids=resources.REGISTRY)
+def test_what_was_not_observed_is_not_ready(composed):
+    assert judge(composed.kind, "it", {}) == Readiness(ready=False, reason="Creating", message="it is being created")
+
+
+def test_reading_leaves_an_object_as_it_was():
+    observed = {}
+    for key, found in {"deployment": DEPLOYED, "scaled-object": SCALING, "postgres-secret": SYNCED}.items():
+        observed[key] = Struct()
+        observed[key].update(found)
+    before = {key: found.SerializeToString(deterministic=True) for key, found in observed.items()}
+    for key in observed:
+        judge(resources.REGISTRY[key].kind, key, observed)
+    assert {key: found.SerializeToString(deterministic=True) for key, found in observed.items()} == before

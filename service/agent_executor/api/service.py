@@ -20,6 +20,7 @@ from agent_executor.api import probes
 from agent_executor.api.parts import Parts
 from agent_executor.core import attempt, builder
 from agent_executor.core.executor import Executor
+from agent_executor.models.parts import Model
 from agent_executor.services import broker, built_in, database, redis, sandbox
 from agent_executor.services.broker import Broker
 from agent_executor.services.checkpoints import Saver
@@ -72,12 +73,19 @@ class Service:
         self._outbox = Outbox(self._pool, store.publish)
         self._tools = ToolRunner(Limits.of(settings))
         observer = Telemetry(metrics, traces)
+
+        def watch(agent: str, model: Model) -> Any:
+            from agent_executor.telemetry import agents  # noqa: PLC0415  # imports LangChain
+
+            return agents.Watch(metrics, traces, agent=agent, provider=model.provider, model=model.model)
+
         graphs = builder.Builder(
             settings,
             Saver(self._pool),
             self._tools,
             http_request=built_in.http_request(settings),
             mcp=built_in.mcp_tools(settings),
+            watch=watch,
         )
         self._executor = Executor(
             attempt.Parts(settings, jobs, self._outbox, graphs, self._events, results, observer), store

@@ -5,11 +5,12 @@ deepagents (over a second of CPU), so it is imported late: `builder.warm`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NotRequired, TypedDict, get_type_hints
+from typing import Annotated, Any, NotRequired, TypedDict, cast, get_type_hints
 
 import langsmith
 from deepagents import SubAgent, create_deep_agent
 from deepagents.graph import DeepAgentState
+from deepagents.middleware.subagents import GENERAL_PURPOSE_SUBAGENT
 from langchain.agents.middleware import AgentMiddleware, InterruptOnConfig, TodoListMiddleware
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
@@ -69,6 +70,10 @@ def compile_graph(
         }
         for node in definition.specialists
     ]
+    if GENERAL_PURPOSE_SUBAGENT["name"] not in {one["name"] for one in specialists}:
+        # deepagents adds it anyway, but without our middleware: its calls would be neither limited nor checked.
+        shared = {"model": providers.create(model(main), settings), "tools": toolbox(main), "middleware": around(main)}
+        specialists.insert(0, cast("SubAgent", {**GENERAL_PURPOSE_SUBAGENT, **shared}))
     return create_deep_agent(
         model=providers.create(model(main), settings),
         tools=toolbox(main),

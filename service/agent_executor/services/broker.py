@@ -54,7 +54,7 @@ async def open_(client: Client, settings: Settings) -> None:
                 disconnected_cb=on_disconnect,
                 reconnected_cb=on_reconnect,
                 max_reconnect_attempts=-1,
-                reconnect_time_wait=RECONNECT_SECONDS,
+                reconnect_time_wait=RECONNECT_SECONDS,  # type: ignore[arg-type]  # any seconds do, it only sleeps
                 connect_timeout=CONNECT_SECONDS,
                 ping_interval=2,  # a silent broker is noticed within readiness's 5 s
                 max_outstanding_pings=1,

@@ -68,6 +68,13 @@ async def test_a_sub_agent_stops_at_the_limit_of_the_job() -> None:
         await allowing(model_calls=5).run(graphs.agent(graphs.plan(graphs.calls(TASK)), scout))
 
 
+async def test_the_general_purpose_sub_agent_is_held_to_the_limits_too() -> None:
+    helper = graphs.call("task", description="Look.", subagent_type="general-purpose")
+    # It has the orchestrator's model, so it delegates again and again, one call each.
+    with pytest.raises(PermanentError, match="model calls: the job needs 4, and its limit is 3"):
+        await allowing(model_calls=3).run(graphs.agent(graphs.plan(graphs.calls(helper), *[graphs.calls(LS)] * 9)))
+
+
 async def test_counts_go_on_after_a_resume_in_another_process() -> None:
     table = allowing(model_calls=4)
     with pytest.raises(PermanentError):

@@ -158,6 +158,7 @@ ROWS: list[tuple[str, Any, str]] = [
     ("env", [{"value": "x"}], "[0].name: is missing, and is required"),
     ("env", [{"name": "A", "value": 1}], "[0].value: 1 is not a string"),
     ("env", [{"name": "A", "value": "a\0b"}], "[0].value: it is not text without NUL characters"),
+    ("env", [{"name": "A", "value": "\ud800"}], "[0].value: has half of a surrogate pair"),
     ("env", [{"name": "A", "value": "x" * 32769}], "[0].value: has 32769 characters, the most is 32768"),
     ("env", [{"name": "A", "valueFrom": {}}], "[0].valueFrom: unknown field, did you mean 'value'?"),
     ("env", [{"name": "A"}, {"name": "A"}], "[1]: has the name of spec.env[0]"),
@@ -185,6 +186,19 @@ ROWS: list[tuple[str, Any, str]] = [
         "[0].except[0]: '9.9.9.0/24' is not a part of 8.8.8.0/24",
     ),
     ("network.llmEgress", [EGRESS | {"except": ["8.8.8.0/24"]}], "[0].except[0]: '8.8.8.0/24' is not a part of"),
+    (
+        "network.llmEgress",
+        [{"cidr": "::ffff:10.0.0.0/104"}],
+        "[0].cidr: '::ffff:10.0.0.0/104' is an IPv4 network, write",
+    ),
+    *(
+        (
+            "network.llmEgress",
+            [{"cidr": cidr}],
+            f"[0].cidr: '{cidr}' is inside {closed}, which the platform keeps closed",
+        )
+        for cidr, closed in (("64:ff9b::a00:0/104", "::/8"), ("2002:a9fe:a9fe::/48", "2002::/16"))
+    ),
     ("network.ingressFrom", ["Team"], "[0]: 'Team' is not a name"),
     ("network.ingressFrom", ["a.b"], "[0]: 'a.b' is not a name"),
     ("network.ingressFrom", ["a", "a"], "[1]: repeats spec.network.ingressFrom[0]"),
@@ -213,6 +227,11 @@ ROWS: list[tuple[str, Any, str]] = [
     ("podTemplate.topologySpreadConstraints", [SPREAD, SPREAD], "[1]: has the topologyKey and whenUnsatisfiable of"),
     (
         "podTemplate.topologySpreadConstraints",
+        [SPREAD | {"matchLabelKeys": ["a"], "labelSelector": {"matchLabels": {"a": "b"}}}],
+        "[0]: 'a' is in matchLabelKeys and in the labelSelector",
+    ),
+    (
+        "podTemplate.topologySpreadConstraints",
         [SPREAD | {"labelSelector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}],
         "[0].labelSelector.matchExpressions[0]: the operator In needs at least one value",
     ),
@@ -226,6 +245,8 @@ ROWS: list[tuple[str, Any, str]] = [
     ("podTemplate.labels", {"x" * 64: "x"}, "is too long: 63 characters at most"),
     ("podTemplate.labels", {"a": "x" * 64}, ".a: has 64 characters, the most is 63"),
     ("podTemplate.annotations", {"a": 1}, ".a: 1 is not a string"),
+    ("podTemplate.annotations", {f"a{n}": "x" * 30000 for n in range(9)}, "have 270018 bytes together"),
+    ("podTemplate.annotations", {"a": "\udfff"}, ".a: has half of a surrogate pair"),
     (
         "podTemplate.annotations",
         {"container.apparmor.security.beta.kubernetes.io/agent-executor": "unconfined"},

@@ -35,7 +35,7 @@ def _bound(usual: int, limit: int | None) -> Bound:
     return Bound(usual, usual) if limit is None else Bound(min(usual, limit), limit)
 
 
-def faults(spec: Spec, profile: SizeProfile, platform: Platform) -> Iterator[str]:
+def faults(spec: Spec, namespace: str, profile: SizeProfile, platform: Platform) -> Iterator[str]:
     """What of a claim is outside the platform's bounds, as `spec.<field>: what, and what is allowed`."""
     registries = platform.allowed_image_registries
     if registries and not any(images.within(spec.image, registry) for registry in registries):
@@ -43,7 +43,7 @@ def faults(spec: Spec, profile: SizeProfile, platform: Platform) -> Iterator[str
         yield f"spec.image: {name} is not in a registry that the platform allows: {_list(registries)}"
     yield from _amounts(spec, profile, platform)
     yield from _secrets(spec, platform)
-    yield from _nats(spec, platform)
+    yield from _nats(spec, namespace, platform)
     for n, rule in enumerate(spec.network.llm_egress or ()):
         yield from _egress(rule, platform.llm_egress.allowed, f"spec.network.llmEgress[{n}]")
     yield from _pods(spec.pod_template, platform)
@@ -72,11 +72,11 @@ def _secrets(spec: Spec, platform: Platform) -> Iterator[str]:
         )
 
 
-def _nats(spec: Spec, platform: Platform) -> Iterator[str]:
+def _nats(spec: Spec, namespace: str, platform: Platform) -> Iterator[str]:
     allowed = platform.nats.namespaces
     for server in nats_servers(spec.nats_url):
         service = server.service
-        if allowed and service and service[1] is not None and service[1] not in allowed:
+        if allowed and service and (service[1] or namespace) not in allowed:
             yield f"spec.natsUrl: {show(server.host)} is not in a namespace that the platform allows: {_list(allowed)}"
 
 

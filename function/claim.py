@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from function import addresses, bounds, identity, rules, sizes
 from function import platform as platforms
 from function.invalid import Invalid, from_pydantic, show
-from function.model import whole
 from function.platform import Platform
 from function.pods import PodTemplate
 from function.sizes import SizeProfile
 from function.spec import Egress, EnvVar, ScheduleEntry, Spec, StoreRef
+
+UNBOUNDED = {"concurrency": 1000, "max_replicas": 1000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,6 @@ class Claim:
 
     name: str
     namespace: str
-    generation: int
-    """The composite's metadata.generation, 0 for a claim that no API server has seen."""
     spec: Spec
     profile: SizeProfile
     platform: Platform
@@ -193,7 +192,7 @@ class Claim:
 
 
 def parse(
-    given: Mapping[str, Any],
+    given: object,
     platform: Platform = platforms.DEFAULT,
     profiles: Mapping[str, SizeProfile] = sizes.STANDARD,
 ) -> Claim:
@@ -202,6 +201,8 @@ def parse(
     Raises:
         Invalid: with every fault, as `spec.<field>: what, and what would be right`. Nothing else, whatever is given.
     """
+    if not isinstance(given, Mapping):
+        raise Invalid([f"claim: {show(given)} is not an object"])
     faults: list[str] = []
     metadata, raw = _object(given, "metadata", faults), _object(given, "spec", faults)
     name, namespace = identity.read(given, metadata, raw, faults)
@@ -215,9 +216,9 @@ def parse(
     profile = offered.get(spec.size)
     if profile is None:
         faults.append(f"spec.size: {show(spec.size)} is not one of {', '.join(sorted(offered))}")
-        profile = offered[sizes.DEFAULT_SIZE]
-    claim = Claim(name, namespace, _generation(metadata), spec, profile, platform)
-    faults += bounds.faults(spec, profile, platform)
+        profile = offered[sizes.DEFAULT_SIZE].model_copy(update=UNBOUNDED)  # whose bounds nobody asked for
+    claim = Claim(name, namespace, spec, profile, platform)
+    faults += bounds.faults(spec, namespace, profile, platform)
     faults += rules.faults(spec, claim.max_replicas)
     if faults:
         raise Invalid(faults)
@@ -232,15 +233,10 @@ def _object(given: Mapping[str, Any], key: str, faults: list[str]) -> Mapping[st
     return {}
 
 
-def _generation(metadata: Mapping[str, Any]) -> int:
-    value = whole(metadata.get("generation"))
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
-
-
 def _sound(asked: Mapping[Any, Any], error: ValidationError) -> Spec:
     """What of a spec is right, so that the faults between fields are found in the same go as those of fields."""
     bad = {detail["loc"][:2] for detail in error.errors(include_url=False)}
-    whole_fields = {loc[0] for loc in bad if len(loc) == 1 or isinstance(loc[1], int)}
+    whole_fields = {loc[0] for loc in bad if loc and (len(loc) == 1 or isinstance(loc[1], int))}
     sound = {
         key: {k: v for k, v in value.items() if (key, k) not in bad} if isinstance(value, dict) else value
         for key, value in asked.items()

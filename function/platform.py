@@ -4,15 +4,14 @@ Invariant: the defaults are the seed's values and open nothing more. A claim is 
 open (another team's parameters, the cluster's inside, a privileged node) is closed until the Input opens it.
 """
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationError
 
 from function import sizes
+from function.addresses import inside
 from function.formats import (
-    Cidr,
-    HostPort,
     Label,
     LabelKey,
     LabelValue,
@@ -20,15 +19,16 @@ from function.formats import (
     Registry,
     SubdomainName,
 )
-from function.invalid import Invalid, from_pydantic, show
-from function.model import EMPTY, Fixed, Items, Map, Model, Port, Whole
+from function.invalid import Invalid, from_pydantic, path, show
+from function.model import EMPTY, Items, Map, Model, Whole
+from function.peers import Databases, Dns, Monitoring, NatsServers
 from function.sizes import SizeProfile
 from function.spec import Egress, StoreRef
 
 API_VERSION = "agentexecutor.fn.bizmatters.io/v1beta1"
 KIND = "AgentExecutorPlatform"
+KEYS = ("apiVersion", "kind", "metadata", "spec")
 
-Labels = Annotated[Map[LabelKey, LabelValue], Field(max_length=32)]
 
 # Without what is not the internet: RFC 1918, carrier-grade NAT, loopback, link-local (where clouds keep their metadata
 # service), multicast and reserved; for IPv6 the block of loopback and of IPv4 addresses within IPv6 (mapped, NAT64: a
@@ -62,75 +62,6 @@ class Secrets(Model):
     def prefixes(self) -> tuple[str, ...]:
         """Every prefix that a claim may name."""
         return (self.parameter_prefix, *self.allowed_parameter_prefixes)
-
-
-class NatsServers(Model):
-    """The NATS servers that claims connect to."""
-
-    monitoring_endpoint: HostPort | None = None
-    """`host:port` that KEDA asks, for claims that name none. Derived from the claim's `natsUrl` when not given."""
-    namespaces: Annotated[Items[Label], Field(max_length=64)] = ()
-    """Namespaces that a claim's `natsUrl` may point into; any when empty, and then only at pods with `podLabels`."""
-    pod_labels: Labels = Fixed({"app.kubernetes.io/name": "nats"})
-    """Labels of the NATS pods."""
-    cidrs: Annotated[Items[Cidr], Field(max_length=64)] = ()
-    """Networks of NATS servers outside the cluster."""
-
-
-class Peer(Model):
-    """Pods of the cluster that every executor connects to."""
-
-    namespace: Label
-    """Their namespace."""
-    pod_labels: Labels = EMPTY
-    """Their labels; every pod of the namespace when empty."""
-    port: Port
-    """The port of the pods themselves, not of the Service before them."""
-
-
-class Postgres(Peer):
-    """PostgreSQL's pods."""
-
-    namespace: Label = "databases"
-    """Their namespace."""
-    port: Port = 5432
-    """The port of the pods themselves, not of the Service before them."""
-
-
-class Dragonfly(Peer):
-    """The pods of Dragonfly, or of another server that speaks Redis."""
-
-    namespace: Label = "databases"
-    """Their namespace."""
-    port: Port = 6379
-    """The port of the pods themselves, not of the Service before them."""
-
-
-class Dns(Peer):
-    """The cluster's DNS servers."""
-
-    namespace: Label = "kube-system"
-    """Their namespace."""
-    pod_labels: Labels = Fixed({"k8s-app": "kube-dns"})
-    """Their labels; every pod of the namespace when empty."""
-    port: Port = 53
-    """The port of the pods themselves, not of the Service before them."""
-
-
-class Databases(Model):
-    """The databases that claims connect to."""
-
-    postgres: Postgres = Postgres()
-    """PostgreSQL."""
-    dragonfly: Dragonfly = Dragonfly()
-    """Dragonfly, or another server that speaks Redis."""
-
-
-class Monitoring(Model):
-    """Who reads the metrics."""
-
-    namespace: Label = "monitoring"
-    """The namespace that may always call port 8080 of a claim that does not name its callers."""
 
 
 class LlmEgress(Model):
@@ -210,32 +141,46 @@ class Platform(Model):
 DEFAULT = Platform()
 
 
-def parse(given: Mapping[str, Any] | None) -> Platform:
+def parse(given: object) -> Platform:
     """Read the function's Input; none, or an empty one, is the DEFAULT.
 
     Raises:
         Invalid: with every fault, as `input.spec.<field>: what, and what would be right`.
     """
-    if not given:
+    if given is None or given == {}:
         return DEFAULT
+    if not isinstance(given, Mapping):
+        raise Invalid([f"input: {show(given)} is not an object"])
     faults = [
         f"input.{key}: {show(given.get(key))} is not {wanted!r}"
         for key, wanted in (("apiVersion", API_VERSION), ("kind", KIND))
         if given.get(key) != wanted
     ]
-    unknown = [
-        f"input[{show(key)}]: unknown field, the fields are apiVersion, kind, metadata, spec"
-        for key in given
-        if key not in ("apiVersion", "kind", "metadata", "spec")
+    faults += [
+        f"{path('input', key)}: unknown field, the fields are {', '.join(KEYS)}" for key in given if key not in KEYS
     ]
-    faults += unknown
+    spec = given.get("spec")
     try:
-        platform = Platform.model_validate(given.get("spec") or {})
+        platform = Platform.model_validate({} if spec is None else spec)
+        faults += _contradictions(platform)
         sizes.check(platform.sizes(sizes.STANDARD))
     except ValidationError as e:
-        raise Invalid([*faults, *from_pydantic(e, Platform, "input", "spec")]) from e
+        faults += from_pydantic(e, Platform, "input", "spec")
     except Invalid as e:
-        raise Invalid([*faults, *(f"input.spec.{fault}" for fault in e.faults)]) from e
+        faults += [f"input.spec.{fault}" for fault in e.faults]
     if faults:
         raise Invalid(faults)
     return platform
+
+
+def _contradictions(platform: Platform) -> Iterator[str]:
+    """What the platform opens for a claim that says nothing, but would allow to none that says it."""
+    for n, rule in enumerate(platform.llm_egress.default or ()):
+        if not any(inside(rule.cidr, bound.cidr) for bound in platform.llm_egress.allowed):
+            yield f"input.spec.llmEgress.default[{n}].cidr: {show(rule.cidr)} is not inside what is allowed"
+    for kind, rules in (("default", platform.llm_egress.default or ()), ("allowed", platform.llm_egress.allowed)):
+        for n, rule in enumerate(rules):
+            for m, closed in enumerate(rule.except_):
+                if not inside(closed, rule.cidr) or closed == rule.cidr:
+                    where = f"input.spec.llmEgress.{kind}[{n}].except[{m}]"
+                    yield f"{where}: {show(closed)} is not a part of {rule.cidr}"

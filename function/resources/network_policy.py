@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from function.claim import Claim
-    from function.platform import Peer, Platform
+    from function.peers import Peer
+    from function.platform import Platform
     from function.schemas.network_policy import (
         IPBlock,
         NetworkPolicy,

@@ -6,30 +6,38 @@ construction and stays true when a renderer changes.
 """
 
 import contextlib
-import copy
 import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal, TypeVar
 
-from function import claim, platform, resources
+from pydantic import BaseModel, ValidationError
+
+from function import platform, resources
 from function.fields import find, leaves
-from function.invalid import Invalid
-from function.platform import Platform
 from function.preview import Preview
 from function.sizes import SizeProfile
 from function.yaml_writer import scalar
 
+M = TypeVar("M", bound=BaseModel)
 MOST_TRIES = 24  # values that one input is changed to
-PEERS = {"timezone": ("UTC", "Europe/Berlin"), "kind": ("ClusterSecretStore", "SecretStore")}
+PEERS = {  # of fields that take one of a few words
+    "timezone": ("UTC", "Europe/Berlin"),
+    "kind": ("ClusterSecretStore", "SecretStore"),
+    "effect": ("NoSchedule", "NoExecute"),
+    "operator": ("Exists", "Equal", "NotIn", "In"),
+    "whenUnsatisfiable": ("DoNotSchedule", "ScheduleAnyway"),
+    "nodeAffinityPolicy": ("Honor", "Ignore"),
+    "nodeTaintsPolicy": ("Honor", "Ignore"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Input:
     """One value that something else could stand for: where it stands, and what a person calls that."""
 
-    part: str  # "claim", "metadata" or "platform"
+    part: Literal["identity", "spec", "profile", "platform"]
     steps: tuple[str | int, ...]
     value: Any
     said: str
@@ -77,25 +85,22 @@ def inputs(preview: Preview) -> Iterator[Input]:
     for field in ("name", "namespace"):
         steps = ("spec", "claimRef", field) if reference else ("metadata", field)
         where = ".".join(steps)
-        yield Input("claim", steps, getattr(asked, field), f"{where} ({preview.document.place(where)})")
+        yield Input("identity", steps, getattr(asked, field), f"{where} ({preview.document.place(where)})")
     settings = asked.platform
     for steps, value in values(
         settings.model_dump(by_alias=True, mode="json", exclude_none=True, exclude={"profiles"})
     ):
         default = holds(platform.DEFAULT.model_dump(by_alias=True, mode="json"), steps, value)
         yield Input("platform", steps, value, f"platform {spelt(steps)[1:]}{' (its default)' * default}")
-    row = settings.sizes(preview.profiles)[asked.size].model_dump(by_alias=True, mode="json")
-    for steps, value in values(row):
-        yield Input(
-            "platform", ("profiles", asked.size, *steps), value, f"size profile {asked.size}: {spelt(steps)[1:]}"
-        )
+    for steps, value in values(asked.profile.model_dump(by_alias=True, mode="json")):
+        yield Input("profile", steps, value, f"size profile {asked.size}: {spelt(steps)[1:]}")
 
 
 def moves(preview: Preview, given: Input, base: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
     """The fields, or the highest parts that come and go as a whole, that changing one input moves."""
     changes: list[Mapping[tuple[str, str], str]] = []
     for other in alternatives(given, preview.claim.platform.sizes(preview.profiles)):
-        with contextlib.suppress(Invalid):
+        with contextlib.suppress(ValidationError):
             changes.append(flat(rendered(preview, given, other)))
     # A change that adds or drops an entry also moves whatever stands behind it in a list: one that does not says more.
     moved: dict[tuple[str, str], None] = {}
@@ -109,32 +114,28 @@ def moves(preview: Preview, given: Input, base: Mapping[tuple[str, str], str]) -
 
 
 def rendered(preview: Preview, given: Input, other: Any) -> Mapping[str, resources.Manifest]:
-    """The claim's objects with one input changed."""
-    body, settings = preview.document.body, preview.claim.platform
+    """The claim's objects with one input changed: within what a field may hold, whatever the platform allows."""
+    asked = preview.claim
     if given.part == "platform":
-        dump = settings.model_dump(by_alias=True, mode="json", exclude_none=True)
-        if given.steps[0] == "profiles":
-            row = settings.sizes(preview.profiles)[preview.claim.size].model_dump(by_alias=True, mode="json")
-            dump["profiles"] = {**dump["profiles"], preview.claim.size: row}
-        settings = platform_of(changed(dump, given.steps, other))
+        asked = replace(asked, platform=changed(asked.platform, given.steps, other))
+    elif given.part == "profile":
+        asked = replace(asked, profile=changed(asked.profile, given.steps, other))
+    elif given.part == "spec":
+        spec = changed(asked.spec, given.steps, other)
+        asked = replace(asked, spec=spec, profile=asked.platform.sizes(preview.profiles)[spec.size])
     else:
-        body = changed(body, ("spec", *given.steps) if given.part == "spec" else given.steps, other)
-    return resources.render(claim.parse(body, settings, preview.profiles), settings)
+        asked = replace(asked, **{str(given.steps[-1]): other})
+    return resources.render(asked, asked.platform)
 
 
-def platform_of(spec: Any) -> Platform:
-    """A Platform of the spec of an Input."""
-    return platform.parse({"apiVersion": platform.API_VERSION, "kind": platform.KIND, "spec": spec})
-
-
-def changed(body: Any, steps: Sequence[str | int], value: Any) -> Any:
-    """A copy with another value at one place, and whatever it takes to have that place."""
-    made = copy.deepcopy(body)
+def changed(model: M, steps: Sequence[str | int], value: Any) -> M:
+    """A copy of a model with another value at one place; raises ValidationError where that cannot stand there."""
+    made: Any = model.model_dump(by_alias=True, mode="json", exclude_none=True)
     here = made
     for step in steps[:-1]:
-        here = here.setdefault(step, {}) if isinstance(here, dict) else here[step]
+        here = here[step]
     here[steps[-1]] = value
-    return made
+    return type(model).model_validate(made)
 
 
 def alternatives(given: Input, offered: Mapping[str, SizeProfile]) -> list[Any]:

@@ -46,9 +46,9 @@ def find(value: Any, path: str) -> str:
         if not step or (at and path[at] not in ".["):
             raise LookupError(f"{path[at:][:80]!r} is not a path such as spec.template.spec.containers[0].image")
         inner = list(children(value, here))
-        key, entry = step["key"], step["entry"]
-        wanted = below(here, key) if key else f"{here}[{entry}]"
-        places = {f"{here}[{number}]": where for number, (where, _) in enumerate(inner)} if entry is not None else {}
+        wanted = below(here, step["key"]) if step["key"] else f"{here}[{step['entry']}]"
+        listed = inner if isinstance(value, list | tuple) else ()
+        places = {f"{here}[{number}]": where for number, (where, _) in enumerate(listed)}
         try:
             here, value = next(pair for pair in inner if pair[0] in (wanted, places.get(wanted)))
         except StopIteration:

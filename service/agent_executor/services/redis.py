@@ -75,6 +75,7 @@ class LiveEvents:
         self._bytes = 0
         self._filled = asyncio.Event()
         self._sending: asyncio.Lock = asyncio.Lock()
+        self._away = False
         self.dropped = 0
 
     def stream(self, job_id: str, trace_id: str, epoch: int) -> Callable[[str, dict[str, Any]], None]:
@@ -150,8 +151,13 @@ class LiveEvents:
                 # An id that is there already (sent before an answer was lost) is an answer like any other.
                 await pipeline.execute(raise_on_error=False)
             except TROUBLE as error:
-                log.warning("live events: not sent", error=type(error).__name__, waiting=len(self._buffer))
+                if not self._away:  # once, not twice a second
+                    log.warning("live events: Dragonfly is away", error=type(error).__name__)
+                self._away = True
                 return False
+            if self._away:
+                log.info("live events: Dragonfly is back", dropped=self.dropped)
+            self._away = False
             for message in batch:
                 self._buffer.popleft()
                 self._bytes -= len(message.body)

@@ -6,6 +6,7 @@ Exit status: 0 fine, 1 the job or the service failed, 2 a wrong argument or sett
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from agent_executor.client import Client
 
 DATA_DIR = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "agent-executor"
+PASSWORD = re.compile(r"://[^@/]*@")  # in an address; the ready file has it, and only its owner can read that
 
 
 class Failed(click.ClickException):
@@ -102,7 +104,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
             serving,
         ):
             for name, address in vars(addresses).items():
-                click.echo(f"  {name:<9} {address}")
+                click.echo(f"  {name:<9} {PASSWORD.sub('://', address)}")
             click.echo(f"ready: the API is described at {addresses.http}/docs, Ctrl-C stops everything")
             status = await serving
         click.echo("stopped, and everything is kept")

@@ -18,9 +18,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 import grpc
 import structlog
-from crossplane.function import runtime
-from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
-from crossplane.function.proto.v1beta1 import run_function_pb2_grpc as grpcv1beta1
+from crossplane.function.proto.v1 import run_function_pb2 as fnv1
+from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
@@ -31,7 +30,10 @@ STOP_SECONDS = 10  # how long calls in hand may take; a call takes less than a m
 FAILED = 3
 MEGABYTE = 1024 * 1024
 MAX_PORT = 65535  # gRPC would take a larger one modulo 65536
-SERVICES = (*runtime.SERVICE_NAMES, health.SERVICE_NAME)
+LAST_CALLS_SECONDS = 1  # gRPC would cancel calls that have arrived and are not being worked on yet
+# v1beta1 is an older name of the same service: its messages are the same on the wire.
+FUNCTION_SERVICES = tuple(f"apiextensions.fn.proto.{v}.FunctionRunnerService" for v in ("v1", "v1beta1"))
+SERVICES = (*FUNCTION_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
 log = structlog.get_logger()
 
 
@@ -113,10 +115,8 @@ async def _serve(
     runner: FunctionRunner, address: str, credentials: grpc.ServerCredentials | None, options: list[tuple[str, int]]
 ) -> None:
     server = grpc.aio.server(options=options)
-    beta = runtime.BetaFunctionRunner(wrapped=runner)
-    # The generated code has no types.
-    grpcv1.add_FunctionRunnerServiceServicer_to_server(runner, server)  # type: ignore[no-untyped-call]
-    grpcv1beta1.add_FunctionRunnerServiceServicer_to_server(beta, server)  # type: ignore[no-untyped-call]
+    for service in FUNCTION_SERVICES:
+        server.add_registered_method_handlers(service, {"RunFunction": _handler(runner)})
     checks = health.aio.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     reflection.enable_server_reflection(SERVICES, server)
@@ -130,8 +130,32 @@ async def _serve(
     log.info("serving", address=address, port=port, tls=credentials is not None)
     await stop.wait()
     await checks.enter_graceful_shutdown()
+    await asyncio.sleep(LAST_CALLS_SECONDS)
     await server.stop(STOP_SECONDS)
     log.info("stopped")
+
+
+def _handler(runner: FunctionRunner) -> grpc.RpcMethodHandler:
+    """The runner's one method; bytes that are no request get a fatal result, where the SDK's code fails the call."""
+    undecodable = fnv1.RunFunctionResponse()
+    told = "the request cannot be decoded: it is malformed, or nested too deeply"
+    undecodable.results.add(severity=fnv1.SEVERITY_FATAL, reason="Undecodable", message=told)
+
+    def decode(received: bytes) -> fnv1.RunFunctionRequest | None:
+        try:
+            return fnv1.RunFunctionRequest.FromString(received)
+        except DecodeError:
+            return None
+
+    async def answer(
+        request: fnv1.RunFunctionRequest | None, context: grpc.aio.ServicerContext
+    ) -> fnv1.RunFunctionResponse:
+        if request is None:
+            log.warning("undecodable")
+            return undecodable
+        return await runner.RunFunction(request, context)
+
+    return grpc.unary_unary_rpc_method_handler(answer, decode, fnv1.RunFunctionResponse.SerializeToString)
 
 
 def _listen(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:

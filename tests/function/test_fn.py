@@ -57,8 +57,7 @@ async def test_the_seeds_claim_becomes_its_objects_before_anything_is_there():
         "SecretsReady": (
             "False",
             "Creating",
-            "agent-executor-postgres: it is being created; agent-executor-dragonfly: it is being created; "
-            "agent-executor-llm-keys: it is being created",
+            "; ".join(f"agent-executor-{one}: it is being created" for one in ("postgres", "dragonfly", "llm-keys")),
         ),
         "WorkloadAvailable": ("False", "Creating", "it is being created"),
         "ScalingReady": ("False", "Creating", "it is being created"),
@@ -195,9 +194,10 @@ async def test_a_refusal_passes_on_what_earlier_steps_desire_and_no_more():
     assert (await FunctionRunner().RunFunction(sent, None)).desired == sent.desired
 
 
+DENIED = ("Ready", "False", "SecretSyncedError", "could not get secret data from provider")
 TROUBLE = {
     "a secret that cannot be read": (
-        {"postgres-secret": {"status": {"conditions": said(("Ready", "False", "SecretSyncedError", "could not get secret data from provider"))}}},
+        {"postgres-secret": {"status": {"conditions": said(DENIED)}}},
         "SecretsReady",
         "ParameterUnreadable",
     ),

@@ -1,5 +1,7 @@
 """What each kind has to show to be ready, and what is said when it is not."""
 
+# ruff: noqa: E501 - a case is a row of a table
+
 import pytest
 from google.protobuf.struct_pb2 import Struct
 

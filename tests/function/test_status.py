@@ -1,5 +1,7 @@
 """Conditions and events, from what is ready."""
 
+# ruff: noqa: E501 - a case is a row of a table
+
 import pytest
 
 from function import claim as claims

@@ -141,7 +141,11 @@ class Settings(BaseModel):
     job_max_attempts: Attempts = Field(5, description="Counted failures (crashes too) after which a job is buried.")
     job_retry_delay_seconds: SomeSeconds = Field(5.0, description="First delay before a new attempt; it doubles.")
     job_retry_delay_max_seconds: SomeSeconds = Field(300.0, description="Longest delay before a new attempt.")
-    job_lease_seconds: Seconds = Field(9.0, description="Lease of a running job; renewed three times as often.")
+    job_lease_seconds: Seconds = Field(
+        8.0,
+        description="Lease of a running job, renewed three times in it; shorter than the ack wait, or a killed "
+        "pod's job is delivered before it is free.",
+    )
     job_retention_days: Days = Field(7, description="Finished jobs and their checkpoints are removed after this.")
     job_recursion_limit: Count = Field(1000, description="Supersteps of one run of a graph.")
     job_max_model_calls: Count = Field(200, description="Model calls of one job, over all its attempts.")

@@ -458,3 +458,54 @@ async def test_a_worker_starts_before_its_streams_and_takes_what_it_finds(env):
         assert inside.consumer.ready
         info = await outside.client.jetstream().consumer_info(env["NATS_STREAM"], env["NATS_CONSUMER"])
         assert info.config.ack_wait == float(HURRY["NATS_ACK_WAIT_SECONDS"])
+
+
+async def test_a_job_whose_end_cannot_be_written_at_first_is_not_run_again(env, monkeypatch):
+    async with caller(env) as outside, worker(env) as inside:
+        finish, failures = inside.jobs.finish, [psycopg.OperationalError("away")] * 2
+
+        async def flaky(*arguments, **more):
+            if failures:
+                raise failures.pop()
+            return await finish(*arguments, **more)
+
+        monkeypatch.setattr(inside.jobs, "finish", flaky)
+        asked = job(slow(1, 1))
+        await outside.send(asked)
+        event = await outside.told(asked["job_id"], "completed")
+        roles = [message["role"] for message in event["data"]["result"]["messages"]]
+        assert roles == ["user", "assistant", "tool", "assistant"]
+        kinds = [message["event_type"] for message in await log_of(env, asked["job_id"])]
+        assert (kinds.count("on_tool_start"), kinds.count("end")) == (1, 1)
+
+
+async def test_an_answer_is_given_once_even_if_what_follows_it_is_tried_again(env):
+    first, second = (calls(call("write_file", file_path=path, content="x")) for path in ("/a", "/b"))
+    definition = agent({"provider": "openai", "model": "x"}, interrupt_on={"write_file": True})
+    replies = [Reply(calls=tuple((one["name"], one["args"]) for one in turn["tool_calls"])) for turn in (first, second)]
+    replies.insert(1, Reply(status=503))
+    async with (
+        serve(*replies, Reply("done")) as stub,
+        caller(env) as outside,
+        worker(env, OPENAI_BASE_URL=stub.openai, **MODEL_ENV),
+    ):
+        asked = job(definition)
+        await outside.send(asked)
+        for ordinal in (1, 2):
+            await until(functools.partial(outside.event, f"{asked['job_id']}/interrupted/{ordinal}"))
+            await outside.send(resume(asked["job_id"], {"decisions": [{"type": "approve"}]}, f"resume-{ordinal}"))
+        event = await outside.told(asked["job_id"], "completed")
+        assert sorted(event["data"]["result"]["files"]) == ["/a", "/b"]
+
+
+async def test_a_malformed_event_does_not_end_the_stream_of_the_job_whose_id_it_bears(env):
+    async with caller(env) as outside, worker(env):
+        asked = job(slow(1, 500))
+        await outside.send(asked)
+        await until(lambda: log_of(env, asked["job_id"]))
+        await outside.send(asked | {"input_payload": None})
+        await until(outside.dead)
+        await outside.told(asked["job_id"], "completed")
+        kinds = [message["event_type"] for message in await until(functools.partial(log_of, env, asked["job_id"]))]
+        assert kinds.count("end") == 1
+        assert kinds[-1] == "end"

@@ -177,6 +177,10 @@ class Caller:
             if e.get("subject") == job_id and s.endswith(f".status.{outcome}" if outcome else "")
         ]
 
+    def event(self, id_: str) -> dict[str, Any] | None:
+        """The status event with this id."""
+        return next((event for _, event, _ in self.seen if event.get("id") == id_), None)
+
     def dead(self) -> list[Msg]:
         return [message for subject, _, message in self.seen if ".dead." in subject]
 

@@ -17,7 +17,7 @@ import structlog
 
 from agent_executor.core import limits, state, streaming
 from agent_executor.core.builder import Builder
-from agent_executor.core.classify import classify
+from agent_executor.core.classify import attempted
 from agent_executor.core.context import JobContext
 from agent_executor.core.observer import Observer, Span
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
@@ -29,6 +29,7 @@ from agent_executor.services.results import Origin, Results
 from agent_executor.settings import Settings
 
 if TYPE_CHECKING:
+    from langgraph.graph.state import CompiledStateGraph
     from langgraph.runtime import RunControl
 
     from agent_executor.services.checkpoints import Fence
@@ -72,6 +73,7 @@ class Attempt:
     _span: Span = field(default_factory=Span)
     _began: float = field(default_factory=time.monotonic)
     _closing: bool = False
+    _waited_at: str = ""
 
     def __post_init__(self) -> None:
         """Watch for the first live event."""
@@ -172,11 +174,6 @@ class Attempt:
         self._control = streaming.control()
         if self._stopping.is_set():
             return streaming.Drained()
-        given: Any = None
-        if fence.empty:
-            given = state.accept(job.input)
-        elif job.resume is not None:
-            given = streaming.resume(job.resume["value"])
         config = {
             "configurable": {"thread_id": job.job_id, FENCE: fence},
             "metadata": {"run_id": job.job_id},
@@ -184,7 +181,18 @@ class Attempt:
             "callbacks": list(self._span.callbacks),
         }
         context = JobContext(job.job_id, limits.of(settings))
+        given = state.accept(job.input) if fence.empty else await self._answer(graph, config)
         return await streaming.run(graph, given, config, context=context, emit=self.emit, control=self._control)
+
+    async def _answer(self, graph: "CompiledStateGraph[Any, Any, Any, Any]", config: Mapping[str, Any]) -> Any:
+        """The input that goes on from the last checkpoint: an answer where the graph still waits for it, or nothing."""
+        if self.job.resume is None:
+            return None
+        found = await graph.checkpointer.aget_tuple(config)  # type: ignore[union-attr,arg-type]  # it is our saver
+        here = found.checkpoint["id"] if found else ""
+        self._waited_at = self._waited_at or here
+        # Given a second time further on, it would answer the next question too.
+        return streaming.resume(self.job.resume["value"]) if here == self._waited_at else None
 
     async def _within_time(self, work: Awaitable[T]) -> T:
         most = self.parts.settings.job_timeout_seconds
@@ -223,19 +231,6 @@ class Attempt:
                 self.stop("lost")
             elif held.cancel_requested:
                 self.stop("cancelled")
-
-
-async def attempted(work: Awaitable[T]) -> T:
-    """The one place where anything that a job raises becomes one of our two words."""
-    try:
-        return await work
-    except (JobError, LeaseLost):
-        raise
-    except Exception as error:  # a job must not stop the consumer: whatever it raises is an outcome of that job alone
-        found = classify(error)
-        if found.type == "internal_error":
-            log.exception("job: unexpected")
-        raise found from error
 
 
 async def _ended(*tasks: "asyncio.Task[None]") -> None:

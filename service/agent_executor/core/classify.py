@@ -9,10 +9,15 @@ import asyncio
 import email.utils
 import json
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Awaitable, Mapping
+from typing import Any, TypeVar
 
-from agent_executor.errors import JobError, PermanentError, TemporaryError
+import structlog
+
+from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
+
+log = structlog.get_logger()
+T = TypeVar("T")
 
 MAX_RETRY_AFTER = 3600.0  # seconds; a server that asks for more is asked again after this
 _QUOTA = frozenset({"insufficient_quota", "billing_hard_limit_reached"})
@@ -28,6 +33,19 @@ _FINAL = {
     415: "model_rejected",
     422: "model_rejected",
 }
+
+
+async def attempted(work: Awaitable[T]) -> T:
+    """The one place where anything that a job raises becomes one of our two words."""
+    try:
+        return await work
+    except (JobError, LeaseLost):
+        raise
+    except Exception as error:  # a job must not stop the consumer: whatever it raises is an outcome of that job alone
+        found = classify(error)
+        if found.type == "internal_error":
+            log.exception("job: unexpected")
+        raise found from error
 
 
 def classify(error: BaseException) -> JobError:

@@ -15,7 +15,8 @@ from typing import Literal
 
 import structlog
 
-from agent_executor.core.attempt import Attempt, Parts, attempted
+from agent_executor.core.attempt import Attempt, Parts
+from agent_executor.core.classify import attempted
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
 from agent_executor.models import definition as definitions
 from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent

@@ -61,7 +61,7 @@ async def open_(client: Client, settings: Settings) -> None:
                 pending_size=64 * 1024 * 1024,
             )
         except (OSError, nats.errors.Error, TimeoutError) as error:
-            log.warning("nats: no connection yet", error=type(error).__name__)
+            await on_error(error)
             await asyncio.sleep(RECONNECT_SECONDS)
 
 

@@ -52,7 +52,7 @@ class DeadLetters:
         """Store the dead letter of a malformed event, and say on every channel that this job failed."""
         await self.keep(received, fault, fault.job_id)
         await self._broker.publish(self._results.failed(Origin(fault.job_id, fault.traceparent), describe(fault, 1)))
-        await self._events.end(fault.job_id, "", "failed")
+        await self._events.end(fault.job_id, "", "failed", unless_begun=True)
 
 
 def build(settings: Settings, received: Received, reason: str, job_id: str) -> Event:

@@ -105,14 +105,17 @@ class LiveEvents:
                 while self._buffer and await self._send():
                     pass
 
-    async def end(self, job_id: str, trace_id: str, status: str) -> None:
-        """Make sure that a finished job's log ends with `end`: its worker may have died before it said so."""
+    async def end(self, job_id: str, trace_id: str, status: str, *, unless_begun: bool = False) -> None:
+        """Make sure that a finished job's log ends with `end`: its worker may have died before it said so.
+
+        With `unless_begun` only if nothing was said at all: a malformed event may bear the id of a job that runs.
+        """
         try:
             entries: Any = await self._client.xrevrange(f"{channel(job_id)}:log", count=1)
         except TROUBLE:
             return
         last: dict[str, Any] = json.loads(entries[0][1][b"event"]) if entries else {}
-        if last.get("event_type") != "end":
+        if last.get("event_type") != "end" and not (last and unless_begun):
             self._put(job_id, trace_id, last.get("seq", 0) + 1, "end", {"status": status})
 
     def _put(self, job_id: str, trace_id: str, seq: int, event_type: str, data: dict[str, Any]) -> None:

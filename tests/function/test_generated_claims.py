@@ -1,50 +1,18 @@
 """What holds for every claim there can be, shown on 500 generated ones over every field."""
 
-import asyncio
-import json
-import os
-import random
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
-from functools import cache
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
-from crossplane.function import resource
-from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from pydantic import BaseModel
 
-from function import claim as claims
-from function import resources
-from function.fn import FunctionRunner
 from function.model import model_at
-from function.platform import API_VERSION, KIND
 from function.spec import Spec
-from tests.support import validate
-from tests.support.claims import OPEN, Given, corpus
+from tests.support import corpus, validate
+from tests.support.corpus import render, rendered
 
 pytestmark = pytest.mark.xdist_group("generated-claims")  # made once, in one process
-
-ROOT = Path(__file__).parents[2]
-
-
-def render(case: Given, **spec: Any) -> dict[str, Any]:
-    """A claim's objects, as JSON has them; with some fields of its spec set."""
-    manifest = case.manifest | {"spec": case.manifest["spec"] | spec}
-    rendered: dict[str, Any] = json.loads(
-        json.dumps(resources.render(claims.parse(manifest, case.platform), case.platform))
-    )
-    return rendered
-
-
-@cache
-def rendered() -> tuple[dict[str, Any], ...]:
-    """The objects of every generated claim, which must all be valid."""
-    return tuple(render(case) for case in corpus())
 
 
 def every_object() -> Iterator[Mapping[str, Any]]:
@@ -77,7 +45,7 @@ def test_they_set_every_field():
                 for part in value:
                     yield from given(part, path)
 
-    assert set(declared(Spec)) - {path for case in corpus() for path in given(case.manifest["spec"])} == set()
+    assert set(declared(Spec)) - {path for case in corpus.claims() for path in given(case.manifest["spec"])} == set()
 
 
 @pytest.mark.slow
@@ -164,7 +132,7 @@ def test_no_rule_of_the_network_policy_is_open_to_everybody():
 
 
 def test_a_new_image_or_size_changes_no_label_and_no_name():
-    for case, objects in zip(corpus(), rendered(), strict=True):
+    for case, objects in zip(corpus.claims(), rendered(), strict=True):
         later = render(case, image="ghcr.io/org/agent-executor:v9.9.9", size="large")
         for key, manifest in objects.items():
             assert later[key]["metadata"] == manifest["metadata"]
@@ -172,90 +140,3 @@ def test_a_new_image_or_size_changes_no_label_and_no_name():
         assert (
             later["deployment"]["spec"]["template"]["metadata"] == objects["deployment"]["spec"]["template"]["metadata"]
         )
-
-
-def test_one_claim_leaves_nothing_behind_in_another():
-    backwards = [render(case) for case in reversed(corpus())]
-    assert tuple(reversed(backwards)) == rendered()
-
-
-PROGRAM = f"""
-import json, sys
-sys.path.insert(0, {str(ROOT)!r})
-from function import claim, platform, resources
-OPEN = platform.Platform.model_validate_json(sys.stdin.readline())
-for line in sys.stdin:
-    manifest, wide = json.loads(line)
-    bounds = OPEN if wide else platform.DEFAULT
-    print(json.dumps(resources.render(claim.parse(manifest, bounds), bounds)))
-"""
-
-
-def rendered_elsewhere(hash_seed: str) -> list[str]:
-    """The first hundred claims' objects, out of another process."""
-    lines = [
-        OPEN.model_dump_json(by_alias=True),
-        *(json.dumps([c.manifest, c.platform is OPEN]) for c in corpus()[:100]),
-    ]
-    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        input="\n".join(lines),
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout.splitlines()
-
-
-def test_every_process_renders_the_same_bytes():
-    runs = [rendered_elsewhere(seed) for seed in ("0", "1", "4242")]
-    assert len(runs[0]) == 100
-    assert all(one == other for one, other in pairwise(runs))
-
-
-def shuffled(value: Any, order: random.Random) -> Any:
-    """The same value with its maps in another order, as they arrive in Protobuf."""
-    match value:
-        case dict():
-            return {key: shuffled(value[key], order) for key in order.sample(list(value), len(value))}
-        case list():
-            return [shuffled(part, order) for part in value]
-        case _:
-            return value
-
-
-def test_the_order_of_a_map_changes_nothing():
-    order = random.Random(3)
-    for case, objects in zip(corpus(), rendered(), strict=True):
-        assert render(Given(shuffled(case.manifest, order), case.platform)) == objects
-
-
-def request(case: Given, observed: Mapping[str, fnv1.Resource]) -> fnv1.RunFunctionRequest:
-    """One call of Crossplane's."""
-    wanted = fnv1.RunFunctionRequest()
-    wanted.observed.composite.resource.CopyFrom(resource.dict_to_struct(case.manifest))
-    for key, found in observed.items():
-        wanted.observed.resources[key].resource.CopyFrom(found.resource)
-    if case.platform is OPEN:
-        spec = json.loads(OPEN.model_dump_json(by_alias=True, exclude_none=True))
-        wanted.input.CopyFrom(resource.dict_to_struct({"apiVersion": API_VERSION, "kind": KIND, "spec": spec}))
-    return wanted
-
-
-def test_what_was_applied_asks_for_no_further_change():
-    async def settle() -> None:
-        runner = FunctionRunner()
-        for case, objects in zip(corpus(), rendered(), strict=True):
-            first = await runner.RunFunction(request(case, {}), None)
-            assert not [result for result in first.results if result.severity == fnv1.SEVERITY_FATAL]
-            assert {k: resource.struct_to_dict(r.resource) for k, r in first.desired.resources.items()} == objects
-            again = await runner.RunFunction(request(case, first.desired.resources), None)
-            assert {k: r.resource for k, r in again.desired.resources.items()} == {
-                k: r.resource for k, r in first.desired.resources.items()
-            }
-            repeated = await runner.RunFunction(request(case, again.desired.resources), None)
-            assert repeated == again
-
-    asyncio.run(settle())

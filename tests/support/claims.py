@@ -3,11 +3,9 @@
 A claim here is what a tenant would write. That it is valid is part of what the tests that use it assert.
 """
 
-import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-import hypothesis
 from hypothesis import strategies as st
 
 from function import identity, platform
@@ -230,23 +228,3 @@ def namespaced(manifest: Mapping[str, Any]) -> dict[str, Any]:
     """The composite of the newer model, with what Crossplane keeps in its spec."""
     own = {"compositionRef": {"name": "agentexecutor"}, "compositionUpdatePolicy": "Automatic"}
     return {**manifest, "spec": {**manifest["spec"], "crossplane": own}}
-
-
-@functools.cache
-def corpus(count: int = 500) -> tuple[Given, ...]:
-    """The same generated claims on every machine and in every run."""
-    found: list[Given] = []
-
-    @hypothesis.settings(
-        max_examples=count,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(hypothesis.HealthCheck),
-    )
-    @hypothesis.given(given())
-    def collect(case: Given) -> None:
-        found.append(case)
-
-    collect()
-    return tuple(found)

@@ -144,6 +144,7 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
         "nodes[1].config.tools[0]: 'nope' is neither in tool_definitions nor built in",
     ),
     ("no nodes", put("nodes", []), "nodes: is empty, and would be right with at least one"),
+    ("too many nodes", put("nodes", usual()["nodes"] * 26), "nodes: has 52 entries, and at most 50 would be right"),
     ("nodes missing", drop("nodes"), "nodes: is missing"),
     ("nodes not a list", put("nodes", "x"), "nodes: text, and a list would be right"),
     ("a node that is text", put("nodes", 1, "x"), "nodes[1]: text, and an object would be right"),

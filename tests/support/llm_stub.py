@@ -214,6 +214,8 @@ def _ollama(reply: Reply, model: str) -> list[bytes]:
         body = {"model": model, "created_at": "2026-01-01T00:00:00Z", "message": {"role": "assistant", **message}}
         return json.dumps({**body, "done": False, **more}).encode() + b"\n"
 
+    if reply.fault == "empty":
+        return []
     events = [line({"content": piece}) for piece in reply.pieces()]
     made = [{"function": {"name": name, "arguments": arguments}} for name, arguments in reply.calls]
     events += [line({"content": "", "tool_calls": made})] if made else []

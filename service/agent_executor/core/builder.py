@@ -68,6 +68,7 @@ class Builder:
         task = self._graphs.get(key)
         if task is None or (task.done() and (task.cancelled() or task.exception())):
             task = self._graphs[key] = asyncio.create_task(self._build(raw))
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # told, if nobody waits any more
         self._graphs.move_to_end(key)
         while len(self._graphs) > self._kept:
             self._graphs.popitem(last=False)

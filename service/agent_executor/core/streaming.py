@@ -121,7 +121,7 @@ class _Telling:
     def __init__(self, emit: Emit) -> None:
         self._emit = emit
         self._agents: dict[tuple[str, ...], str | None] = {}
-        self._tools: dict[str, str] = {}
+        self._tools: dict[tuple[tuple[str, ...], str], str] = {}
         self._seen: dict[int, tuple[Any, dict[str, Any]]] = {}
 
     def tell(self, part: Mapping[str, Any]) -> None:
@@ -154,22 +154,23 @@ class _Telling:
 
     def _tell_tool(self, ns: tuple[str, ...], event: Mapping[str, Any]) -> None:
         call_id = event["tool_call_id"]
+        running = (ns, call_id)  # two sub-agents may give the same id
         data: dict[str, Any] = {
             "tool_call_id": call_id,
-            "name": self._tools.get(call_id),
+            "name": self._tools.get(running),
             "agent": self._agents.get(ns),
         }
         match event["event"]:
             case "tool-started":
-                data["name"] = self._tools[call_id] = event["tool_name"]
+                data["name"] = self._tools[running] = event["tool_name"]
                 given = event.get("input") or {}
                 self._emit("on_tool_start", data | {"input": {k: clean(v) for k, v in given.items() if k != "runtime"}})
             case "tool-finished":
                 self._emit("on_tool_end", data | _answer(event["output"], call_id))
-                self._tools.pop(call_id, None)
+                self._tools.pop(running, None)
             case "tool-error":
                 self._emit("on_tool_end", data | {"output": clean(event["message"])[:500], "status": "error"})
-                self._tools.pop(call_id, None)
+                self._tools.pop(running, None)
 
 
 def _answer(output: Any, call_id: str) -> dict[str, Any]:

@@ -13,6 +13,8 @@ from pydantic_core import PydanticCustomError
 
 from agent_executor.errors import shown
 
+# A node costs 20 ms to build and a tool a worker process, so a definition cannot keep a pod busy for minutes.
+MOST_NODES, MOST_TOOLS, MOST_EDGES = 50, 200, 1000
 PROVIDERS = ("openai", "anthropic", "ollama", "scripted")
 FILE_TOOLS = frozenset({"ls", "read_file", "write_file", "edit_file", "delete", "glob", "grep", "execute"})
 BUILT_IN = FILE_TOOLS | {"task", "write_todos", "http_request"}
@@ -201,9 +203,9 @@ class Definition(Part):
 
     name: Text = "agent"
     version: Version = "1"
-    tool_definitions: tuple[ToolDefinition, ...] = ()
-    nodes: Annotated[tuple[Node, ...], Field(min_length=1)]
-    edges: tuple[Edge, ...] = ()
+    tool_definitions: Annotated[tuple[ToolDefinition, ...], Field(max_length=MOST_TOOLS)] = ()
+    nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=MOST_NODES)]
+    edges: Annotated[tuple[Edge, ...], Field(max_length=MOST_EDGES)] = ()
 
     @validator(mode="before")
     @classmethod

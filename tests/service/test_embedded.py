@@ -22,7 +22,7 @@ OWNER = """
 import json, sys, time
 from pathlib import Path
 from agent_executor import embedded
-with embedded.start(Path(sys.argv[1])) as servers:
+with embedded.start(Path(sys.argv[1]), durable=sys.argv[2] == "durable") as servers:
     pids = [server.process.pid for server in (servers.postgres, servers.nats, servers.redis)]
     print(json.dumps({"postgres": servers.postgres_dsn, "nats": servers.nats_url, "redis": servers.redis_url,
                       "pids": pids}), flush=True)
@@ -30,10 +30,13 @@ with embedded.start(Path(sys.argv[1])) as servers:
 """
 
 
-def owner(directory, *prefix):
+def owner(directory, *prefix, durable="durable"):
     """A process that owns the directory; (process, what it printed)."""
     started = subprocess.Popen(
-        [*prefix, sys.executable, "-c", OWNER, str(directory)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [*prefix, sys.executable, "-c", OWNER, str(directory), durable],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     return started, json.loads(started.stdout.readline())
 
@@ -71,6 +74,7 @@ def ended(pids, seconds=20):
     return True
 
 
+@pytest.mark.slow
 async def test_data_is_there_again_after_a_clean_stop(tmp_path):
     first, addresses = owner(tmp_path / "data")
     await write(addresses, "é")
@@ -109,7 +113,7 @@ async def test_data_is_there_again_after_everything_was_killed(tmp_path):
 def test_a_second_owner_is_refused_with_the_first_ones_id(tmp_path):
     with embedded.start(tmp_path, durable=False):
         refused = subprocess.run(
-            [sys.executable, "-c", OWNER, str(tmp_path)], capture_output=True, text=True, check=False
+            [sys.executable, "-c", OWNER, str(tmp_path), "quick"], capture_output=True, text=True, check=False
         )
         assert f"{tmp_path}: in use by process {os.getpid()}; stop it" in refused.stderr
 
@@ -160,28 +164,32 @@ def test_an_interrupted_first_start_is_begun_again(tmp_path):
 
 
 def test_a_port_that_somebody_took_meanwhile_is_exchanged(tmp_path, monkeypatch):
+    spawn, tried = process.Server.spawn, []
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        free, handed_out = process.free_port, []
 
-        def first_a_taken_one():
-            handed_out.append(taken.getsockname()[1] if len(handed_out) in (1, 2, 3) else free())
-            return handed_out[-1]
+        def first_on_a_taken_port(server):
+            if server.name not in tried:
+                server.port = taken.getsockname()[1]
+            tried.append(server.name)
+            spawn(server)
 
-        for module in (embedded, process):
-            monkeypatch.setattr(module, "free_port", first_a_taken_one)
-        monkeypatch.setattr(process.Server.__dataclass_fields__["port"], "default_factory", first_a_taken_one)
+        monkeypatch.setattr(process.Server, "spawn", first_on_a_taken_port)
         with embedded.start(tmp_path, durable=False) as servers:
             for server in (servers.postgres, servers.nats, servers.redis):
                 assert server.is_ready(server.port)
+        assert sorted(tried) == ["nats", "nats", "postgres", "postgres", "redis", "redis"]
 
 
 def test_a_server_that_cannot_start_says_why(tmp_path):
     with embedded.start(tmp_path, durable=False):
         pass
     (tmp_path / "postgres/postgresql.conf").write_text("no_such_setting = 1\n")
-    with pytest.raises(EmbeddedError, match=r"postgres: did not start .*no_such_setting"), embedded.start(tmp_path):
+    with (
+        pytest.raises(EmbeddedError, match=r"postgres: did not start .*no_such_setting"),
+        embedded.start(tmp_path, durable=False),
+    ):
         pass
 
 
@@ -221,7 +229,7 @@ def test_an_ordinary_user_runs_everything(tmp_path):
     # The tests' own Python may lie below root's home: the capability to read is all that this user has of root.
     reads = ["--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search"]
     user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *reads]
-    started, addresses = owner(mine / "data", *user)
+    started, addresses = owner(mine / "data", *user, durable="quick")
     assert {psutil.Process(pid).uids().effective for pid in addresses["pids"]} == {65534}
     started.communicate()
     assert started.returncode == 0

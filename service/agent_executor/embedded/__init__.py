@@ -78,7 +78,7 @@ def start(data_dir: Path, *, durable: bool = True) -> Iterator[Servers]:
     data_dir = data_dir.resolve()
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with owned(data_dir) as lock:
-        password = make_cluster(data_dir, lock)
+        password = make_cluster(data_dir, lock, durable=durable)
         monitoring_port = free_port()
         servers = Servers(
             _postgres(data_dir, lock, password, durable=durable),
@@ -112,7 +112,7 @@ def _wait_or_move(server: Server) -> None:
     return server.wait()
 
 
-def make_cluster(data_dir: Path, lock: int) -> str:
+def make_cluster(data_dir: Path, lock: int, *, durable: bool) -> str:
     """Make the PostgreSQL cluster if there is none yet; returns its password."""
     password_file, new, cluster = data_dir / "password", data_dir / "postgres.new", data_dir / "postgres"
     if not cluster.exists():
@@ -124,6 +124,8 @@ def make_cluster(data_dir: Path, lock: int) -> str:
         password_file.write_text(secrets.token_urlsafe(24))
         log = data_dir / "initdb.log"
         arguments = ["-D", str(new), "-U", USER, "-E", "UTF8", "--locale=C", "-A", "scram-sha-256"]
+        if not durable:
+            arguments.append("--no-sync")
         process = launch(
             ["--drop-root", binaries.postgres("initdb"), *arguments, f"--pwfile={password_file}"], new, log, lock
         )

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from function import platform, resources
+from function import identity, platform, resources
 from function.fields import find, leaves
 from function.preview import Preview
 from function.sizes import SizeProfile
@@ -81,7 +81,7 @@ def inputs(preview: Preview) -> Iterator[Input]:
         name = "spec" + spelt(steps)
         given = holds(body.get("spec"), steps)
         yield Input("spec", steps, value, f"{name} ({preview.document.place(name) if given else 'its default'})")
-    reference = "claimRef" in body.get("spec", {})
+    reference = body.get("kind") == identity.COMPOSITE_KIND
     for field in ("name", "namespace"):
         steps = ("spec", "claimRef", field) if reference else ("metadata", field)
         where = ".".join(steps)

@@ -1,5 +1,6 @@
 """Who decided each value: a claim field, a size profile, a platform setting, or the function itself."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from tools.render_examples import ROOT, examples
 SEED = str(ROOT / "examples" / "claim.yaml")
 CONTAINER = "deployment.spec.template.spec.containers[0]"
 PREFIX = CONTAINER.replace("[0]", "[agent-executor]")
+
+
+@functools.cache
+def everything() -> dict[str, tuple[str, ...]]:
+    return decided(SEED)
 
 
 def decided(file: str, path: str = "", platform: str | None = None) -> dict[str, tuple[str, ...]]:
@@ -48,7 +54,7 @@ def test_the_size_decides_resources_through_its_profile() -> None:
     ],
 )
 def test_a_value_names_what_decided_it(path: str, inputs: tuple[str, ...]) -> None:
-    assert decided(SEED, path) == {path: inputs}
+    assert everything()[path] == inputs
 
 
 def test_what_the_claim_sets_is_no_longer_the_profiles(tmp_path: Path) -> None:
@@ -70,7 +76,7 @@ def test_a_platform_that_decides_is_named() -> None:
 
 def test_without_a_path_every_field_of_every_object_is_there() -> None:
     (one,) = preview.load([SEED])
-    assert list(decided(SEED)) == [f"{key}.{path}" for key, path in explain.flat(one.objects)]
+    assert list(everything()) == [f"{key}.{path}" for key, path in explain.flat(one.objects)]
 
 
 @pytest.mark.parametrize("path", ["deploy", "deployment.spec.replicas", "postgres-secret.spec.data[9]"])

@@ -3,6 +3,8 @@
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from function import yaml_reader
 
@@ -94,3 +96,20 @@ def test_a_bomb_of_aliases_is_refused_before_it_goes_off() -> None:
     with pytest.raises(yaml_reader.SyntaxFaultError, match="aliases counted in full"):
         list(yaml_reader.parse(bomb))
     assert time.process_time() - began < 1
+
+
+PIECES = [
+    "a: ", "b", "- ", "? ", "\n", "  ", "\t", "{", "}", "[", "]", ", ", ": ", "#", "&a ", "*a", "<<: ", "!!str ", "~",
+    "!<x> ", "!!int ", "%YAML 1.1\n", "%TAG ! x\n", "---\n", "...\n", "|", ">-\n", "|+3\n", "'", '"', "\\", '"\\x4',
+    "\0", "\x85", "\u2028", "\ufeff", "é", "0x", "1e", ".",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join))
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    fault = None
+    try:
+        list(yaml_reader.parse(text))
+    except yaml_reader.SyntaxFaultError as refused:
+        fault = refused
+    assert fault is None or (fault.line in range(1, text.count("\n") + 2) and len(str(fault).splitlines()) == 1)

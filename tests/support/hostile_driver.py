@@ -1,6 +1,7 @@
 """A small service that runs every hostile script, as whoever started it, and prints what became of them as JSON."""
 
 import asyncio
+import errno
 import json
 import os
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from agent_executor.errors import PermanentError
 from agent_executor.services import sandbox
+from agent_executor.services.sandbox import seccomp, syscalls
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Limits
 from tests.support.hostile_tools import HEAD, TOOL, TOOLS, UNDESCRIBABLE
@@ -60,4 +62,12 @@ async def main(base: Path) -> None:
     print(json.dumps({"outcomes": outcomes, "gaps": sandbox.report(), "left": [str(left) for left in work.iterdir()]}))
 
 
+if "without Landlock" in sys.argv[2]:  # an older kernel: the call is unknown, here and in all children
+    on = syscalls.machine()
+    assert on is not None
+    unknown = syscalls.number("landlock_create_ruleset", on)
+    code = [(seccomp.LOAD, 0, 0, seccomp.NUMBER), (seccomp.EQUAL, 0, 1, unknown)]
+    code += [(seccomp.RETURN, 0, 0, seccomp.ERRNO | errno.ENOSYS), (seccomp.RETURN, 0, 0, seccomp.ALLOW)]
+    sandbox._prctl(sandbox.PR_SET_NO_NEW_PRIVS, 1)
+    seccomp.install(sandbox._libc, on, code)
 asyncio.run(main(Path(sys.argv[1])))

@@ -88,7 +88,7 @@ def enter(walls: Walls, parent: int) -> None:
     readable = (*_python(), *SYSTEM, *(RESOLVER if walls.network else ()))
     landlock.restrict(_libc, on, readable=readable, devices=DEVICES, own=walls.directory, network=walls.network)
     _drop_capabilities(on)
-    seccomp.install(_libc, on, seccomp.program(on, os.getpid(), network=walls.network))
+    seccomp.install(_libc, on, seccomp.program(on, os.getpid(), network=walls.network, changes=has_landlock))
 
 
 def _die_with(parent: int) -> None:

@@ -33,17 +33,11 @@ def abi(libc: ctypes.CDLL, on: Machine) -> int:
 
 
 def missing(version: int) -> list[str]:
-    """What a kernel with this ABI cannot hold back, in words."""
-    if version == 0:
-        return [
-            "Landlock is missing: tool scripts can read every file that this user can; use Linux 5.13 or newer with it"
-        ]
-    gaps = []
-    if version < 3:
-        gaps.append(
-            "Landlock cannot hold back truncate (Linux 6.2 can): tool scripts can empty files this user can write"
-        )
-    return gaps
+    """What a kernel with this ABI cannot hold back, in words. What ABIs above 0 lack, seccomp makes up for."""
+    if version:
+        return []
+    gap = "Landlock is missing: tool scripts can read every file that this user can, and write none at all"
+    return [f"{gap}; Linux 5.13 or newer with Landlock switched on would be right"]
 
 
 def restrict(

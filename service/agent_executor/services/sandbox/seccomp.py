@@ -19,6 +19,7 @@ ALLOW, ERRNO, KILL = 0x7FFF0000, 0x00050000, 0x80000000
 NUMBER, ARCH = 0, 4  # offsets in struct seccomp_data; argument i is at 16 + 8 * i, its low half first on both machines
 SECCOMP_SET_MODE_FILTER = 1
 
+O_WRITING, O_CREAT, O_TRUNC = 0o3, 0o100, 0o1000  # O_WRONLY | O_RDWR, and two that are the same on both machines
 CLONE_THREAD: Final = 0x00010000
 CLONE_NAMESPACES: Final = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 # Not F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY: through them the kernel signals any process of this user.
@@ -30,16 +31,25 @@ INTERNET: Final = (2, 10)  # AF_INET, AF_INET6; never AF_UNIX (the node's socket
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 
 
-def program(on: Machine, pid: int, *, network: bool) -> list[Instruction]:
-    """The filter of the process `pid`, which may signal nobody but itself."""
+def program(on: Machine, pid: int, *, network: bool, changes: bool) -> list[Instruction]:
+    """The filter of the process `pid`, which may signal nobody but itself.
+
+    Without `changes`, files can be read only: for a kernel where nothing else bounds what a path may name.
+    """
     allowed = syscalls.numbers(syscalls.ALWAYS, on)
     if network:
         allowed += syscalls.numbers(syscalls.NETWORK, on)
+    if changes:
+        allowed += syscalls.numbers(syscalls.CHANGES, on)
     code: list[Instruction] = [(LOAD, 0, 0, ARCH), (EQUAL, 1, 0, on.audit), (RETURN, 0, 0, KILL), (LOAD, 0, 0, NUMBER)]
     for number in allowed:
         code += [(EQUAL, 0, 1, number), (RETURN, 0, 0, ALLOW)]
     code += _when("clone3", on, [(RETURN, 0, 0, ERRNO | errno.ENOSYS)])  # its flags are out of reach: libc uses clone
     code += _when("clone", on, _thread())
+    code += _when("openat", on, _opening(2, changes=changes))
+    if on.column == 0:
+        opening = _opening(1, changes=changes)
+        code += [(EQUAL, 0, len(opening), syscalls.OPEN_ON_X86), *opening]
     code += _when("kill", on, _one_of(0, (pid,)))
     code += _when("tgkill", on, _one_of(0, (pid,)))
     code += _when("prlimit64", on, _one_of(0, (0, pid)))
@@ -70,6 +80,15 @@ def _one_of(argument: int, values: tuple[int, ...]) -> list[Instruction]:
     for value in values:
         body += [(EQUAL, 0, 1, value), (RETURN, 0, 0, ALLOW)]
     return [*body, (RETURN, 0, 0, ERRNO | errno.EPERM)]
+
+
+def _opening(flags: int, *, changes: bool) -> list[Instruction]:
+    body: list[Instruction] = [(LOAD, 0, 0, 16 + 8 * flags)]
+    if changes:  # a file opened to be read must not be emptied by it: Landlock before Linux 6.2 would let it
+        body += [(ANY_BIT, 0, 2, O_TRUNC), (ANY_BIT, 1, 0, O_WRITING), (RETURN, 0, 0, ERRNO | errno.EPERM)]
+    else:
+        body += [(ANY_BIT, 0, 1, O_WRITING | O_CREAT | O_TRUNC), (RETURN, 0, 0, ERRNO | errno.EPERM)]
+    return [*body, (RETURN, 0, 0, ALLOW)]
 
 
 def _thread() -> list[Instruction]:

@@ -22,17 +22,19 @@ FILES: Final = {
     "read": (0, 63), "write": (1, 64), "readv": (19, 65), "writev": (20, 66), "pread64": (17, 67),
     "pwrite64": (18, 68), "preadv": (295, 69), "pwritev": (296, 70), "preadv2": (327, 286), "pwritev2": (328, 287),
     "lseek": (8, 62), "close": (3, 57), "close_range": (436, 436), "dup": (32, 23), "dup2": (33, None),
-    "dup3": (292, 24), "open": (2, None), "openat": (257, 56), "creat": (85, None), "stat": (4, None),
-    "fstat": (5, 80), "lstat": (6, None), "newfstatat": (262, 79), "statx": (332, 291), "access": (21, None),
-    "faccessat": (269, 48), "faccessat2": (439, 439), "getdents": (78, None), "getdents64": (217, 61),
-    "readlink": (89, None), "readlinkat": (267, 78), "getcwd": (79, 17), "chdir": (80, 49), "fchdir": (81, 50),
-    "mkdir": (83, None), "mkdirat": (258, 34), "rmdir": (84, None), "unlink": (87, None), "unlinkat": (263, 35),
-    "rename": (82, None), "renameat": (264, 38), "renameat2": (316, 276), "link": (86, None), "linkat": (265, 37),
-    "symlink": (88, None), "symlinkat": (266, 36), "chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53),
-    "truncate": (76, 45), "ftruncate": (77, 46), "fallocate": (285, 47), "fsync": (74, 82), "fdatasync": (75, 83),
-    "flock": (73, 32), "utimensat": (280, 88), "utime": (132, None), "utimes": (235, None), "umask": (95, 166),
-    "statfs": (137, 43), "fstatfs": (138, 44), "sendfile": (40, 71), "copy_file_range": (326, 285),
-    "fadvise64": (221, 223),
+    "dup3": (292, 24), "stat": (4, None), "fstat": (5, 80), "lstat": (6, None), "newfstatat": (262, 79),
+    "statx": (332, 291), "access": (21, None), "faccessat": (269, 48), "faccessat2": (439, 439),
+    "getdents": (78, None), "getdents64": (217, 61), "readlink": (89, None), "readlinkat": (267, 78),
+    "getcwd": (79, 17), "chdir": (80, 49), "fchdir": (81, 50), "ftruncate": (77, 46), "fallocate": (285, 47),
+    "fsync": (74, 82), "fdatasync": (75, 83), "flock": (73, 32), "umask": (95, 166), "statfs": (137, 43),
+    "fstatfs": (138, 44), "sendfile": (40, 71), "copy_file_range": (326, 285), "fadvise64": (221, 223),
+}  # fmt: skip
+# Changes by path: allowed where Landlock bounds the paths. Never what Landlock lets pass: chmod, chown, utime and
+# extended attributes of any file of this user, and, before Linux 6.2, truncate(2).
+CHANGES: Final = {
+    "creat": (85, None), "mkdir": (83, None), "mkdirat": (258, 34), "rmdir": (84, None), "unlink": (87, None),
+    "unlinkat": (263, 35), "rename": (82, None), "renameat": (264, 38), "renameat2": (316, 276), "link": (86, None),
+    "linkat": (265, 37), "symlink": (88, None), "symlinkat": (266, 36),
 }  # fmt: skip
 MEMORY: Final = {
     "mmap": (9, 222), "munmap": (11, 215), "mprotect": (10, 226), "mremap": (25, 216), "madvise": (28, 233),
@@ -72,7 +74,7 @@ NETWORK: Final = {
 }  # fmt: skip
 # Allowed for some arguments only (seccomp.py), or called by the sandbox itself before the filter stands.
 SPECIAL: Final = {
-    "clone": (56, 220), "clone3": (435, 435), "kill": (62, 129), "tgkill": (234, 131),
+    "openat": (257, 56), "clone": (56, 220), "clone3": (435, 435), "kill": (62, 129), "tgkill": (234, 131),
     "fcntl": (72, 25), "ioctl": (16, 29), "prctl": (157, 167), "prlimit64": (302, 261), "socket": (41, 198),
     "seccomp": (317, 277), "capset": (126, 91), "landlock_create_ruleset": (444, 444),
     "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
@@ -88,6 +90,9 @@ def machine() -> Machine | None:
 def numbers(names: dict[str, tuple[int, int]] | dict[str, tuple[int, int | None]], on: Machine) -> list[int]:
     """The numbers of a table's calls on a machine, sorted."""
     return sorted(number for pair in names.values() if (number := pair[on.column]) is not None)
+
+
+OPEN_ON_X86: Final = 2  # open(2) itself; elsewhere there is only openat
 
 
 def number(name: str, on: Machine) -> int:

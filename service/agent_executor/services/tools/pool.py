@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from agent_executor.errors import TemporaryError
+from agent_executor.services import sandbox
 from agent_executor.services.tools import directories
 from agent_executor.services.tools.specs import Limits
 
@@ -37,12 +38,15 @@ class Worker:
     ended: asyncio.Future[int | None]
 
 
+_Forked = tuple[int, asyncio.Future[int | None]]  # pid, and how it ended once it has
+
+
 @dataclass
 class _Template:
     process: asyncio.subprocess.Process
     control: socket.socket
-    forked: dict[int, asyncio.Future[int]] = field(default_factory=dict)
-    ended: dict[int, asyncio.Future[int | None]] = field(default_factory=dict)
+    forked: dict[int, asyncio.Future[_Forked]] = field(default_factory=dict)  # by the number of the request
+    ended: dict[int, asyncio.Future[int | None]] = field(default_factory=dict)  # by pid
     number: int = 0
     gone: bool = False
 
@@ -56,25 +60,46 @@ class Pool:
         self._template: _Template | None = None
         self._starting = asyncio.Lock()
         self._spare: asyncio.Task[Worker] | None = None
+        self._endings: set[asyncio.Task[int | None]] = set()
         self._closed = False
 
     async def take(self) -> Worker:
         """A worker that waits for its request; TemporaryError when none can be made here and now."""
-        spare, self._spare = self._spare, None
-        if spare is not None:
-            try:
-                worker = await spare
+        if self._spare is not None:
+            with contextlib.suppress(TemporaryError):  # the template has gone since; below starts another
+                worker = await self._taken()
                 if not worker.ended.done():
                     return worker
                 await self.end(worker)
-            except TemporaryError:
-                pass  # the template has gone since; the next line starts another
-        return await self._fork()
+        self.warm()
+        return await self._taken()
 
     def warm(self) -> None:
         """Have the next worker ready; returns at once."""
         if self._spare is None and not self._closed:
             self._spare = asyncio.create_task(self._fork(), name="tool worker")
+
+    async def _taken(self) -> Worker:
+        spare, self._spare = self._spare, None
+        if spare is None:
+            raise TemporaryError("tool_worker", "the service is stopping")
+        try:
+            return await asyncio.shield(spare)
+        except asyncio.CancelledError:
+            self._give_back(spare)
+            raise
+
+    def _give_back(self, spare: asyncio.Task[Worker]) -> None:
+        if self._spare is None and not self._closed:
+            self._spare = spare  # whoever comes next may have it
+        else:
+            spare.add_done_callback(self._discard)
+
+    def _discard(self, spare: asyncio.Task[Worker]) -> None:
+        if not spare.cancelled() and spare.exception() is None:
+            ending = asyncio.create_task(self.end(spare.result()))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
     async def end(self, worker: Worker) -> int | None:
         """Kill a worker if it still runs, remove its directory, and say how it ended."""
@@ -97,6 +122,7 @@ class Pool:
         if spare is not None:
             with contextlib.suppress(TemporaryError):
                 await self.end(await spare)
+        await asyncio.gather(*self._endings)
         if self._template is not None:
             await self._stop(self._template)
 
@@ -112,9 +138,9 @@ class Pool:
             with theirs:
                 request = json.dumps({"fork": number, "walls": self._walls(directory)}).encode()
                 socket.send_fds(template.control, [request], [theirs.fileno()])
-            pid = await asyncio.wait_for(forked, FORK_SECONDS)
+            pid, ended = await asyncio.wait_for(forked, FORK_SECONDS)
             reader, writer = await asyncio.open_connection(sock=ours)
-            worker = Worker(pid, reader, writer, directory, template.ended[pid])
+            worker = Worker(pid, reader, writer, directory, ended)
         except (OSError, TimeoutError) as error:
             ours.close()
             directories.remove(directory)
@@ -147,6 +173,7 @@ class Pool:
                 return self._template
             if self._closed:
                 raise TemporaryError("tool_worker", "the service is stopping")
+            sandbox.shield()  # from here on this process has children that are not its friends
             ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             ours.setblocking(False)  # noqa: FBT003  # the socket module's own signature
             with theirs:
@@ -177,9 +204,9 @@ class Pool:
             data = b""
         match json.loads(data or b"null"):
             case {"forked": number, "pid": pid}:
-                template.ended[pid] = asyncio.get_running_loop().create_future()
+                ended = template.ended[pid] = asyncio.get_running_loop().create_future()
                 if (waiting := template.forked.get(number)) is not None and not waiting.done():
-                    waiting.set_result(pid)
+                    waiting.set_result((pid, ended))
             case {"ended": pid, "status": status}:
                 template.ended.pop(pid).set_result(status)
             case _:

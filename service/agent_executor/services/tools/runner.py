@@ -84,7 +84,7 @@ class ToolRunner:
 
     async def _ask(self, request: Mapping[str, Any], seconds: float) -> Any:
         """A worker's answer, whatever it is; what went wrong around it as `{"error": text}`."""
-        frame = wire.pack(request)
+        frame = await asyncio.to_thread(wire.pack, request)  # a long conversation takes a while
         if len(frame) > self._limits.input_bytes:
             return {"error": f"the state is larger than the {self._limits.input_bytes >> 20} MB a tool can be given"}
         worker = await self._pool.take()
@@ -118,7 +118,7 @@ class ToolRunner:
             raise wire.Garbage(
                 f"its answer is larger than the {self._limits.output_bytes} bytes that a tool may return"
             )
-        return wire.unpack(await worker.reader.readexactly(size))
+        return await asyncio.to_thread(wire.unpack, await worker.reader.readexactly(size))
 
 
 def _spec(answer: Any) -> ToolSpec:

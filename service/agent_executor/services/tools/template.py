@@ -6,6 +6,7 @@ worker's pid, and again when that worker ends. Started as `python -I -m agent_ex
 ends, and its workers with it, when the service closes the other end.
 """
 
+import contextlib
 import gc
 import json
 import os
@@ -101,7 +102,8 @@ def _say(control: socket.socket, what: dict[str, int]) -> None:
 
 def main() -> None:
     """Give up what a worker must not inherit, then serve."""
-    Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, a worker goes first, not the service
+    with contextlib.suppress(OSError):  # a /proc that may not be written to
+        Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, a worker goes first
     sandbox.shield()
     control = socket.socket(fileno=int(sys.argv[1]))
     script.prepare()

@@ -33,6 +33,7 @@ async def guard(worker: Worker, limits: Limits, exchange: Coroutine[Any, Any, An
         return talk.result()
     finally:
         talk.cancel()
+        await asyncio.wait({talk})
 
 
 async def ends(worker: Worker) -> bool:

@@ -13,7 +13,7 @@ import psycopg
 import structlog
 from psycopg.rows import dict_row
 from psycopg.types.json import Jsonb
-from psycopg_pool import AsyncConnectionPool, PoolTimeout
+from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
@@ -73,7 +73,7 @@ class Outbox:
                 if time.monotonic() >= next_relay:
                     await self.relay(older_than=GRACE_SECONDS)
                     next_relay = time.monotonic() + RELAY_SECONDS
-            except (psycopg.OperationalError, PoolTimeout) as error:
+            except psycopg.Error as error:
                 log.warning("outbox: waiting for the database", error=str(error))
                 await asyncio.sleep(RELAY_SECONDS)
             await asyncio.sleep(MARK_SECONDS)

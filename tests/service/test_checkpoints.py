@@ -11,12 +11,12 @@ from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 
 from agent_executor.errors import LeaseLost
-from agent_executor.services import database
+from agent_executor.services import database, migrations
 from agent_executor.services.checkpoint_writer import Writer
 from agent_executor.services.checkpoints import FENCE, Fence, Saver
 from agent_executor.services.jobs import Jobs
 from tests.service.test_jobs import DEAD, LEASE, new_job
-from tests.support.servers import unique
+from tests.support.servers import own_servers, unique
 
 
 class State(TypedDict):
@@ -265,3 +265,24 @@ async def test_fifty_jobs_at_once_are_all_stored(saver):
 async def test_the_saver_never_makes_the_schema(saver):
     with pytest.raises(NotImplementedError, match="agent-executor migrate"):
         await saver.setup()
+
+
+@pytest.mark.slow
+async def test_running_jobs_do_not_notice_that_postgresql_was_killed_and_started_again():
+    with own_servers() as servers:
+        migrations.apply(servers.postgres_dsn, schema="agent_executor")
+        async with database.pool(servers.postgres_dsn, schema="agent_executor", size=8) as pool:
+            saver, steps = Saver(pool), [f"n{number}" for number in range(20)]
+            graph, configs = chain(saver, **dict.fromkeys(steps)), [thread() for _ in range(40)]
+            runs = (graph.ainvoke({"done": [], "value": 1}, config, durability="sync") for config in configs)
+            running = asyncio.gather(*runs)
+            for end in (servers.postgres.kill, servers.postgres.stop):
+                await asyncio.sleep(0.3)
+                await asyncio.to_thread(end)
+                await asyncio.to_thread(servers.postgres.start)
+            async with asyncio.timeout(90):
+                results = await running
+            assert pool.get_stats()["connections_lost"] or pool.get_stats()["returns_bad"], "the kills hit nobody"
+            assert [result["done"] for result in results] == [steps] * len(configs)
+            for config in configs:
+                assert (await saver.aget_tuple(config)).checkpoint["channel_values"]["done"] == steps

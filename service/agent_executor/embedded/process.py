@@ -51,7 +51,7 @@ class Server:
         return self.directory.parent / f"{self.name}.log"
 
     def spawn(self) -> None:
-        """Start the process; `wait` tells when it serves."""
+        """Start the process; `wait` tells when it serves. It ends with the thread that calls this, at the latest."""
         self.process = launch(self.command(self.port), self.directory, self.log, self.lock)
 
     def wait(self) -> None:

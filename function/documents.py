@@ -11,20 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from function import yaml_reader
+from function.refusals import UnreadableError
 
 CLAIMS = ("AgentExecutor", "XAgentExecutor")
 PLATFORM = "AgentExecutorPlatform"
 STDIN = "-"
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 4 * 2**20  # an object in Kubernetes has 1.5 MiB at most
-
-
-class UnreadableError(Exception):
-    """A file cannot be used; the message is `FILE: what` or `FILE:LINE: what`."""
-
-
-class RefusedError(Exception):
-    """Claims that are invalid; the message has one `FILE:LINE: path: what, and what would be right` a line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,17 +11,17 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import structlog
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 
 from function import claim as claims
+from function import logs, resources, sizes, status, wire
 from function import observed as seen
 from function import platform as platforms
-from function import resources, sizes, status, wire
 from function.invalid import Invalid
+from function.logs import log
 from function.readiness import judge
 
 if TYPE_CHECKING:
@@ -75,7 +75,6 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         self._platform = lru_cache(maxsize=INPUTS)(_platform)
         self._plan = lru_cache(maxsize=CLAIMS)(self._make_plan)
         self._answer = lru_cache(maxsize=CLAIMS)(self._make_answer)
-        self._log = structlog.get_logger()
 
     async def RunFunction(  # noqa: N802 - gRPC's name for it
         self, request: fnv1.RunFunctionRequest, _: grpc.aio.ServicerContext[Any, Any] | None
@@ -93,15 +92,15 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         except Exception as error:  # noqa: BLE001 - see below
             # Whatever else goes wrong would reach Crossplane as a bare UNKNOWN, nobody's claim and nobody's log: a
             # fatal result applies just as little, says so on the claim, and leaves the traceback here.
-            self._log.exception("failed", **_who(request.observed.composite.resource))
+            log.exception("failed", extra=_who(request.observed.composite.resource))
             told = f"the function itself failed ({type(error).__name__}): its log has the details"
             answer = _refusal("InternalError", told)
         # A key of ours is ours, whatever an earlier step has put there: on the wire the last entry of a map counts.
         response.MergeFromString(answer.body)
         if answer.status:  # field by field, beside what an earlier step may have set
             response.desired.composite.resource.fields["status"].struct_value.MergeFromString(answer.status)
-        if self._log.is_enabled_for(logging.DEBUG):
-            self._log.debug("answered", **_who(request.observed.composite.resource))
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug("answered", extra=_who(request.observed.composite.resource))
         return response
 
     def _make_answer(self, state: bytes, given: bytes | None) -> Answer:
@@ -111,12 +110,12 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         try:
             self._platform(given)
         except Invalid as error:
-            self._log.warning("refused the input", **_who(composite), faults=error.faults)
+            log.warning("refused the input", extra=_who(composite, faults=error.faults))
             return _refusal("InvalidInput", f"invalid input of the function: {error}")
         try:
             plan = self._plan(_identity(composite), _spec(composite), given)
         except Invalid as error:
-            self._log.warning("refused", **_who(composite), faults=error.faults)
+            log.warning("refused", extra=_who(composite, faults=error.faults))
             refused = status.invalid(error.faults)
             return _refusal(refused.reason, f"invalid AgentExecutor: {error}", refused)
         found = {key: observed.resources[key].resource for key in plan.objects if key in observed.resources}
@@ -163,12 +162,12 @@ def _platform(given: bytes | None) -> Platform:
     return platforms.DEFAULT if given is None else platforms.parse(seen.whole(Struct.FromString(given)))
 
 
-def _who(composite: Struct) -> dict[str, str]:
-    """Whose call it is, for the log."""
+def _who(composite: Struct, **more: Any) -> dict[str, Any]:
+    """Whose call it is, for the log, and what there is to say of it."""
     who = {"xr": seen.text(composite, "metadata", "name"), "namespace": seen.text(composite, "metadata", "namespace")}
     if claim := seen.text(composite, "spec", "claimRef", "name"):
         who |= {"claim": claim, "namespace": seen.text(composite, "spec", "claimRef", "namespace")}
-    return who
+    return logs.fields(**who, **more)
 
 
 def _told(conditions: Iterable[status.Condition], events: Iterable[status.Event] = ()) -> fnv1.RunFunctionResponse:

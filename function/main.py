@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import os
 import sys
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from function.documents import RefusedError, UnreadableError
+from function.refusals import RefusedError, UnreadableError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +59,7 @@ def complain(error: Exception, status: int) -> int:
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
-@click.version_option(version("agent-executor"), prog_name=PROGRAM)
+@click.version_option(package_name="agent-executor", prog_name=PROGRAM)
 def commands() -> None:
     """The AgentExecutor composition function: preview and check claims, or serve Crossplane.
 

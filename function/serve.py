@@ -7,7 +7,6 @@ in hand finish, and a start that either works or says in one line why not, with 
 from __future__ import annotations
 
 import asyncio
-import logging
 import signal
 import socket
 import ssl
@@ -17,11 +16,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import grpc
-import structlog
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf.message import DecodeError
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
+
+from function import logs
+from function.logs import log
 
 if TYPE_CHECKING:
     from function.fn import FunctionRunner
@@ -34,7 +35,6 @@ LAST_CALLS_SECONDS = 1  # gRPC would cancel calls that have arrived and are not 
 # v1beta1 is an older name of the same service: its messages are the same on the wire.
 FUNCTION_SERVICES = tuple(f"apiextensions.fn.proto.{v}.FunctionRunnerService" for v in ("v1", "v1beta1"))
 SERVICES = (*FUNCTION_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-log = structlog.get_logger()
 
 
 class StartError(Exception):
@@ -56,7 +56,7 @@ def run(
     Raises:
         SystemExit: the server could not start; one line on stderr says why.
     """
-    configure_logging(debug=debug)
+    logs.configure(debug=debug)
     sizes = {"receive": max_recv_message_size, "send": max_send_message_size or max_recv_message_size}
     options = [(f"grpc.max_{way}_message_length", size * MEGABYTE) for way, size in sizes.items()]
     try:
@@ -64,21 +64,6 @@ def run(
         asyncio.run(_serve(runner, address, credentials, [*options, ("grpc.so_reuseport", 0)]))
     except StartError as error:
         _fail(str(error))
-
-
-def configure_logging(*, debug: bool) -> None:
-    """One JSON object a line on standard output."""
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", key="ts"),
-            structlog.processors.format_exc_info,
-            structlog.processors.EventRenamer("msg"),
-            structlog.processors.JSONRenderer(),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(logging.DEBUG if debug else logging.INFO),
-        cache_logger_on_first_use=True,
-    )
 
 
 def load_credentials(directory: str | None) -> grpc.ServerCredentials:
@@ -127,7 +112,7 @@ async def _serve(
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     port = _listen(server, address, credentials)
     await server.start()
-    log.info("serving", address=address, port=port, tls=credentials is not None)
+    log.info("serving", extra=logs.fields(address=address, port=port, tls=credentials is not None))
     await stop.wait()
     await checks.enter_graceful_shutdown()
     await asyncio.sleep(LAST_CALLS_SECONDS)

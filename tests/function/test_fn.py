@@ -8,10 +8,9 @@ import math
 import pytest
 from crossplane.function import resource
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
-from structlog.testing import capture_logs
 
 from function import claim as claims
-from function import platform, resources, sizes
+from function import logs, platform, resources, sizes
 from function.fn import FunctionRunner
 from function.invalid import Invalid
 from tests.support.calls import (
@@ -299,38 +298,36 @@ async def test_a_request_without_a_composite_is_refused(sent):
     assert (severity, reason) == ("FATAL", "InvalidSpec")
 
 
-async def test_an_unforeseen_failure_is_a_fatal_result_and_a_traceback_in_the_log(monkeypatch):
+async def test_an_unforeseen_failure_is_a_fatal_result_and_a_traceback_in_the_log(monkeypatch, caplog):
     def broken(*_):
         raise ZeroDivisionError("boom")
 
     monkeypatch.setattr(resources, "render", broken)
     sent = request(composite())
     sent.desired.resources["bucket"].resource.update({"kind": "Bucket"})
-    with capture_logs() as logs:
-        response = await FunctionRunner().RunFunction(sent, None)
+    response = await FunctionRunner().RunFunction(sent, None)
     ((severity, reason, message),) = results(response)
     assert (severity, reason) == ("FATAL", "InternalError")
     assert "ZeroDivisionError" in message
     assert "boom" not in message
     assert response.desired == sent.desired
-    assert [(line["event"], line["claim"], line["exc_info"]) for line in logs if line["log_level"] == "error"] == [
-        ("failed", "agent-executor", True)
-    ]
+    (line,) = [json.loads(logs.JsonLine().format(record)) for record in caplog.records if record.levelname == "ERROR"]
+    assert (line["msg"], line["claim"]) == ("failed", "agent-executor")
+    assert line["exception"].endswith("ZeroDivisionError: boom")
 
 
-async def test_the_log_names_the_claim():
-    with capture_logs() as logs:
-        await call(composite(size="huge"))
-        await call(claim())
-    refused, answered = (
-        line for line in logs if line["event"] in ("refused", "answered") if line.get("faults") or not line.get("claim")
-    )
-    assert (refused["xr"], refused["namespace"], refused["claim"]) == (
-        "agent-executor-x7k2p",
-        "intelligence-deepagents",
-        "agent-executor",
-    )
-    assert (answered["xr"], answered["namespace"]) == ("agent-executor", "intelligence-deepagents")
+async def test_the_log_names_the_claim(caplog):
+    await call(composite(size="huge"))
+    (refused,) = [json.loads(logs.JsonLine().format(record)) for record in caplog.records]
+    assert refused.pop("ts").endswith("+00:00")
+    assert refused == {
+        "level": "warning",
+        "msg": "refused",
+        "xr": "agent-executor-x7k2p",
+        "namespace": "intelligence-deepagents",
+        "claim": "agent-executor",
+        "faults": ["spec.size: 'huge' is not one of large, medium, small"],
+    }
 
 
 async def test_the_order_of_maps_on_the_wire_does_not_matter():

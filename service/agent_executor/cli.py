@@ -17,22 +17,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from agent_executor import version
+from agent_executor.arguments import Failed, Misused, read_definition, read_payload
 
 if TYPE_CHECKING:
     from agent_executor.client import Client
 
 DATA_DIR = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "agent-executor"
 PASSWORD = re.compile(r"://[^@/]*@")  # in an address; the ready file has it, and only its owner can read that
-
-
-class Failed(click.ClickException):
-    """One line on standard error: the job or the service failed."""
-
-
-class Misused(click.ClickException):
-    """One line on standard error: an argument or a setting is wrong."""
-
-    exit_code = 2
 
 
 def at(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -122,7 +113,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
 @at
 def run(definition: Path, given: str, url: str | None, token: str | None) -> None:
     """Run one job to its end, on a service of its own unless --url names one."""
-    asked, payload = _read_definition(definition), _payload(given)
+    asked, payload = read_definition(definition), read_payload(given)
     if url:
         with _client(url, token) as client:
             sys.exit(_follow(client, client.submit(asked, payload)))
@@ -154,7 +145,7 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
 @at
 def submit(definition: Path, given: str, job_id: str | None, url: str | None, token: str | None) -> None:
     """Hand in a job and print its id."""
-    asked, payload = _read_definition(definition), _payload(given)
+    asked, payload = read_definition(definition), read_payload(given)
     with _client(url, token) as client:
         click.echo(client.submit(asked, payload, job_id=job_id))
 
@@ -239,33 +230,3 @@ def _follow(client: "Client", job_id: str) -> int:
     error = job["error"] or {}
     click.echo(f"{job_id}: {job['state']}{': ' + error['message'] if error else ''}", err=True)
     return 1
-
-
-def _read_definition(file: Path) -> dict[str, Any]:
-    found = _json(_text(file), str(file))
-    if not isinstance(found, dict):
-        raise Misused(f"{file}: is not an agent definition, which is a JSON object with `nodes`")
-    inner = found.get("agent_definition")
-    return inner if isinstance(inner, dict) else found
-
-
-def _payload(given: str) -> dict[str, Any]:
-    text = _text(Path(given[1:])) if given.startswith("@") else given
-    if text.lstrip().startswith("{"):
-        found = _json(text, "--input")
-        return dict(found)
-    return {"messages": [{"role": "user", "content": text}]}
-
-
-def _text(file: Path) -> str:
-    try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text()
-    except (OSError, UnicodeError) as error:
-        raise Misused(f"{file}: {getattr(error, 'strerror', None) or 'is not UTF-8 text'}") from None
-
-
-def _json(text: str, place: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise Misused(f"{place}: is not JSON: {error}") from None

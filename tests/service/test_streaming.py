@@ -193,6 +193,21 @@ async def test_a_call_that_waits_for_a_human_interrupts_and_an_answer_goes_on() 
     assert answered.values["files"]["/a.txt"]["content"] == "one\ntwo"
 
 
+async def test_parallel_sub_agents_wait_together_and_are_answered_together() -> None:
+    table = Bench()
+    scout = {"id": "scout", "model": graphs.plan(graphs.calls(WRITE), {"text": "Found."})}
+    boss = graphs.plan(graphs.calls(TASK, TASK), {"text": "Done."})
+    definition = graphs.agent(boss, scout, interrupt_on={"write_file": True})
+    outcome = await table.run(definition)
+    assert isinstance(outcome, Interrupted)
+    assert len({waiting["id"] for waiting in outcome.payload}) == 2
+    assert "'" not in json.dumps(outcome.payload)
+    answers = {waiting["id"]: {"decisions": [{"type": "approve"}]} for waiting in outcome.payload}
+    assert isinstance(await table.run(definition, streaming.resume(answers)), Finished)
+    states = [data["messages"] for data in table.seen("on_state_update")]
+    assert all(states)
+
+
 async def test_one_graph_serves_jobs_at_the_same_time_without_mixing_them() -> None:
     table = Bench()
     definition = graphs.agent(graphs.ECHO)

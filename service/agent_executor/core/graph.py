@@ -5,7 +5,7 @@ deepagents (over a second of CPU), so it is imported late: `builder.warm`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, NotRequired, TypedDict, cast, get_type_hints
+from typing import Annotated, Any, NotRequired, TypedDict, cast, get_args, get_type_hints
 
 import langsmith
 from deepagents import SubAgent, create_deep_agent
@@ -21,12 +21,15 @@ from langgraph.graph.state import CompiledStateGraph
 from agent_executor.core import providers
 from agent_executor.core.context import JobContext
 from agent_executor.core.middleware import Governor
-from agent_executor.models.parts import STANDARD_FIELDS, Definition, Model, Node, StateField
+from agent_executor.models.parts import STANDARD_FIELDS, Decision, Definition, Model, Node, StateField
 from agent_executor.settings import Settings
 
 TYPES: Mapping[str, Any] = {
     "list": list, "dict": dict, "str": str, "int": int, "float": float, "bool": bool, "any": Any,
 }  # fmt: skip
+
+EVERY_DECISION: tuple[Decision, ...] = get_args(Decision)
+WAITS = "This call waits for a decision."
 
 Watch = Callable[[str, Model], AgentMiddleware[Any, Any]]
 """Makes who looks on at one agent's calls, from the agent's name and its model; holds nothing of any job."""
@@ -90,10 +93,11 @@ def compile_graph(
 
 def pauses(node: Node) -> dict[str, bool | InterruptOnConfig] | None:
     """The tools of a node whose calls wait for a human, as LangChain's middleware wants them."""
-    waiting = {
-        name: on if isinstance(on, bool) else InterruptOnConfig(allowed_decisions=list(on.allowed_decisions))
-        for name, on in node.config.interrupt_on.items()
-    }
+    waiting: dict[str, bool | InterruptOnConfig] = {}
+    for name, on in node.config.interrupt_on.items():
+        allowed = EVERY_DECISION if on is True else on.allowed_decisions if on else None
+        # A description of our own: the middleware's would show the arguments as Python's repr.
+        waiting[name] = InterruptOnConfig(allowed_decisions=list(allowed), description=WAITS) if allowed else False
     return waiting or None
 
 

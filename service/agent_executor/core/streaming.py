@@ -52,7 +52,7 @@ def control() -> "RunControl":
 
 
 def resume(value: Any) -> Any:  # LangGraph's Command, whatever a human answered
-    """The input that answers an interrupt with `value`."""
+    """The input that answers an interrupt with `value`; several at once with a map from their ids to the answers."""
     from langgraph.types import Command  # noqa: PLC0415
 
     return Command(resume=value)
@@ -78,7 +78,7 @@ async def run(
     config = dict(config) if isinstance(given, Mapping) else await _remaining(graph, config)
     told = _Telling(emit)
     last: Mapping[str, Any] = {}
-    interrupts: tuple[Any, ...] = ()
+    waiting: dict[str, Any] = {}
     try:
         parts = graph.astream(  # type: ignore[call-overload]  # its types do not know the mode "tools" yet
             given,
@@ -93,13 +93,15 @@ async def run(
         async for part in parts:
             told.tell(part)
             if part["type"] == "values" and not part["ns"]:
-                last, interrupts = part["data"], part["interrupts"] or interrupts
+                # Parallel sub-agents wait one by one, each in a part of its own at the end.
+                waiting = waiting | {one.id: one.value for one in part["interrupts"]} if part["interrupts"] else {}
+                last = part["data"]
     except GraphDrained:
         return Drained()
     except GraphRecursionError as error:
         raise PermanentError("limit_exceeded", f"recursion: the job needs more than {limit} supersteps") from error
-    if interrupts:
-        return Interrupted([{"id": one.id, "value": state.plain(one.value)} for one in interrupts])
+    if waiting:
+        return Interrupted([{"id": id_, "value": state.plain(value)} for id_, value in waiting.items()])
     return Finished(last)
 
 
@@ -126,7 +128,7 @@ class _Telling:
 
     def tell(self, part: Mapping[str, Any]) -> None:
         match part["type"]:
-            case "values" if not part["ns"]:
+            case "values" if not part["ns"] and not part["interrupts"]:
                 self._emit("on_state_update", state.snapshot(part["data"], self._seen))
             case "messages":
                 self._tell_words(part["ns"], *part["data"])

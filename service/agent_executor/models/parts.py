@@ -115,10 +115,13 @@ class StateField(Part):
         return {"type": given} if isinstance(given, str) else given
 
 
+Decision = Literal["approve", "edit", "reject", "respond"]
+
+
 class Decisions(Part):
     """What a human may answer when a tool call waits for one."""
 
-    allowed_decisions: Annotated[tuple[Literal["approve", "edit", "reject", "respond"], ...], Field(min_length=1)]
+    allowed_decisions: Annotated[tuple[Decision, ...], Field(min_length=1)]
 
 
 class Config(Part):

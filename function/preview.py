@@ -10,9 +10,10 @@ from typing import Any
 
 from function import claim, documents, platform, readiness, resources, sizes, status
 from function.claim import Claim
-from function.documents import Document, RefusedError, UnreadableError
+from function.documents import Document
 from function.invalid import Invalid
 from function.platform import Platform
+from function.refusals import RefusedError, UnreadableError
 from function.resources import Manifest
 from function.sizes import SizeProfile
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from function import documents, preview, yaml_reader, yaml_writer
+from function import preview, yaml_reader, yaml_writer
+from function.refusals import RefusedError
 from tools.render_examples import RENDERED, ROOT, Example, examples
 
 pytestmark = [pytest.mark.engine, pytest.mark.slow, pytest.mark.timeout(3600), pytest.mark.xdist_group("engine")]
@@ -175,7 +176,7 @@ def test_a_bad_claim_is_fatal_and_says_what_our_preview_says(
     seed = (ROOT / "examples" / "claim.yaml").read_text("utf-8")
     assert old in seed
     bad.write_text(seed.replace(old, new))
-    with pytest.raises(documents.RefusedError) as refused:
+    with pytest.raises(RefusedError) as refused:
         preview.load([str(bad)])
     said = str(refused.value).partition(": ")[2]
     assert said.startswith(fault)

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from function import documents, preview
+from function.refusals import RefusedError
 from tools.render_examples import ROOT
 
 SEED = (ROOT / "examples" / "claim.yaml").read_text("utf-8")
@@ -16,7 +17,7 @@ def load(tmp_path: Path, text: str = SEED) -> list[preview.Preview]:
 
 
 def test_one_bad_claim_of_two_renders_neither(tmp_path: Path) -> None:
-    with pytest.raises(documents.RefusedError) as refused:
+    with pytest.raises(RefusedError) as refused:
         load(tmp_path, SEED + "---\n" + SEED.replace("size: medium", "size: huge\n  spread: 1"))
     first, second = str(refused.value).splitlines()
     assert first.startswith(f"{tmp_path}/claim.yaml:22: spec.spread: unknown field")
@@ -24,7 +25,7 @@ def test_one_bad_claim_of_two_renders_neither(tmp_path: Path) -> None:
 
 
 def test_a_field_that_is_missing_is_placed_where_it_would_stand(tmp_path: Path) -> None:
-    with pytest.raises(documents.RefusedError, match=r"claim\.yaml:6: spec\.image: is missing"):
+    with pytest.raises(RefusedError, match=r"claim\.yaml:6: spec\.image: is missing"):
         load(tmp_path, SEED.replace("  image: ghcr.io/arun4infra/agent-executor:v1.0.0\n", ""))
 
 

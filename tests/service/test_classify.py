@@ -127,7 +127,6 @@ RETRY_AFTER = {
     "seconds": ({"retry-after": "30"}, 30),
     "fractions": ({"retry-after": "0.5"}, 0.5),
     "milliseconds, which OpenAI prefers": ({"retry-after-ms": "1500", "retry-after": "2"}, 1.5),
-    "a date": ({"retry-after": in_seconds(60)}, pytest.approx(60, abs=2)),
     "a date that is past": ({"retry-after": in_seconds(-60)}, 0),
     "an age": ({"retry-after": "100000000"}, 3600),
     "nonsense": ({"retry-after": "soon"}, None),
@@ -139,6 +138,11 @@ RETRY_AFTER = {
 @pytest.mark.parametrize(("headers", "seconds"), RETRY_AFTER.values(), ids=RETRY_AFTER)
 def test_the_server_says_when(headers, seconds):
     assert classify(status(openai.RateLimitError, 429, headers=headers)).retry_after == seconds
+
+
+def test_the_server_says_when_by_the_clock():
+    found = classify(status(openai.RateLimitError, 429, headers={"retry-after": in_seconds(60)}))
+    assert found.retry_after == pytest.approx(60, abs=5)
 
 
 def test_an_exception_that_contains_itself_is_classified_all_the_same():

@@ -11,6 +11,7 @@ import psycopg
 import pytest
 
 from agent_executor import settings
+from agent_executor.core import attempt, executor
 from agent_executor.services import redis
 from tests.service import malformed
 from tests.support.graphs import ECHO, agent, call, calls, plan
@@ -56,6 +57,16 @@ async def log_of(env, job_id):
         return await redis.replay(client, job_id)
     finally:
         await client.aclose()
+
+
+async def ended(env, job_id):
+    """A job's whole log, once it has its end."""
+
+    async def whole():
+        messages = await log_of(env, job_id)
+        return messages if messages and messages[-1]["event_type"] == "end" else None
+
+    return await until(whole)
 
 
 async def test_an_event_becomes_a_result(env):
@@ -165,12 +176,13 @@ async def test_what_can_never_run_fails_at_once_and_is_kept(env, definition, pat
         assert json.loads(letter.data) == asked
         await until(lambda: inside.observer.counts.get("processed") == 1)
         assert inside.observer.counts["dead_letters"] == 1
-        assert (await log_of(env, asked["job_id"]))[-1]["event_type"] == "end"
+        assert (await ended(env, asked["job_id"]))[-1]["event_type"] == "end"
 
 
 async def test_a_job_longer_than_three_ack_waits_is_delivered_once(env):
+    env |= {"NATS_ACK_WAIT_SECONDS": "0.5"}
     async with caller(env) as outside, worker(env) as inside:
-        asked = job(slow(1, 3600))
+        asked = job(slow(1, 2000))
         await outside.send(asked)
         await outside.told(asked["job_id"], "completed")
         await until(lambda: inside.observer.counts.get("processed") == 1)
@@ -193,7 +205,7 @@ async def test_a_draining_worker_hands_its_job_over(env):
         assert roles == ["user", *["assistant", "tool"] * 8, "assistant"]
         assert (first.observer.counts["drains"], second.observer.counts["resumes"]) == (1, 1)
         assert await query(env, "SELECT failures FROM jobs") == [(0,)]
-        sequence = [message["seq"] for message in await log_of(env, asked["job_id"])]
+        sequence = [message["seq"] for message in await ended(env, asked["job_id"])]
         assert sequence == sorted(set(sequence))
 
 
@@ -271,7 +283,8 @@ async def test_a_model_that_recovers_costs_no_attempt(env):
         assert await query(env, "SELECT failures FROM jobs") == [(0,)]
 
 
-async def test_a_model_that_stays_away_is_tried_so_often_and_then_the_job_is_buried(env):
+async def test_a_model_that_stays_away_is_tried_so_often_and_then_the_job_is_buried(env, monkeypatch):
+    monkeypatch.setattr(attempt, "PAUSE_IN_PLACE", 0.05)
     async with (
         serve(Reply(status=503)) as stub,
         caller(env) as outside,
@@ -329,7 +342,7 @@ async def test_a_running_job_is_cancelled(env):
         event = await outside.told(asked["job_id"])
         assert (event["type"], event["data"]) == ("dev.my-platform.agent.cancelled", {"job_id": asked["job_id"]})
         await until(lambda: inside.observer.counts.get("processed") == 2)
-        assert (await log_of(env, asked["job_id"]))[-1]["data"] == {"status": "cancelled"}
+        assert (await ended(env, asked["job_id"]))[-1]["data"] == {"status": "cancelled"}
 
 
 async def test_a_job_on_another_worker_is_cancelled(env):
@@ -342,7 +355,8 @@ async def test_a_job_on_another_worker_is_cancelled(env):
             await outside.told(asked["job_id"], "cancelled")
 
 
-async def test_what_names_no_job_is_refused_after_a_while(env):
+async def test_what_names_no_job_is_refused_after_a_while(env, monkeypatch):
+    monkeypatch.setattr(executor, "STRANGER_SECONDS", 0.1)
     async with caller(env) as outside, worker(env):
         await outside.send(cancel("nobody"))
         error = (await outside.told("nobody", "failed"))["data"]["error"]
@@ -423,7 +437,7 @@ async def test_any_job_id_that_is_allowed_works(env):
         for job_id in IDS:
             event = await outside.told(job_id, "completed")
             assert event["id"] == f"{job_id}/completed"
-            assert (await until(functools.partial(log_of, env, job_id)))[-1]["job_id"] == job_id
+            assert (await ended(env, job_id))[-1]["job_id"] == job_id
 
 
 async def test_a_result_that_is_too_large_is_a_reference(env):
@@ -475,7 +489,7 @@ async def test_a_job_whose_end_cannot_be_written_at_first_is_not_run_again(env, 
         event = await outside.told(asked["job_id"], "completed")
         roles = [message["role"] for message in event["data"]["result"]["messages"]]
         assert roles == ["user", "assistant", "tool", "assistant"]
-        kinds = [message["event_type"] for message in await log_of(env, asked["job_id"])]
+        kinds = [message["event_type"] for message in await ended(env, asked["job_id"])]
         assert (kinds.count("on_tool_start"), kinds.count("end")) == (1, 1)
 
 
@@ -506,6 +520,6 @@ async def test_a_malformed_event_does_not_end_the_stream_of_the_job_whose_id_it_
         await outside.send(asked | {"input_payload": None})
         await until(outside.dead)
         await outside.told(asked["job_id"], "completed")
-        kinds = [message["event_type"] for message in await until(functools.partial(log_of, env, asked["job_id"]))]
+        kinds = [message["event_type"] for message in await ended(env, asked["job_id"])]
         assert kinds.count("end") == 1
         assert kinds[-1] == "end"

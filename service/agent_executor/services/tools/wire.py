@@ -88,7 +88,7 @@ def _message(value: dict[str, Any], depth: int) -> "BaseMessage":
             fields = decode(data, depth + 1)
             try:
                 return messages_from_dict([{"type": type_, "data": fields}])[0]
-            except (ValueError, TypeError, KeyError) as error:  # pydantic's are ValueErrors
+            except (ValueError, TypeError, LookupError, AttributeError) as error:  # what its constructors let through
                 raise Garbage("its answer has a message that is none") from error
     raise Garbage("its answer has a message that is none")
 

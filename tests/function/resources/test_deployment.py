@@ -40,8 +40,9 @@ def key(secret, name, **more):
     return {"secretKeyRef": {"name": secret, "key": name, **more}}
 
 
+POSTGRES_KEYS = [f"POSTGRES_{part}" for part in ("HOST", "PORT", "DB", "USER", "PASSWORD")]
 POSTGRES = {
-    **{k: key("agent-executor-postgres", k) for k in (f"POSTGRES_{k}" for k in ("HOST", "PORT", "DB", "USER", "PASSWORD"))},
+    **{k: key("agent-executor-postgres", k) for k in POSTGRES_KEYS},
     "POSTGRES_SCHEMA": "agent_executor",
 }  # fmt: skip
 

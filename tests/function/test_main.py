@@ -205,6 +205,36 @@ def test_a_platforms_own_main_has_its_own_profiles(run: Callable[..., Outcome], 
     assert run("validate", tmp_path / "tiny.yaml").status == main.INVALID
 
 
+@pytest.mark.parametrize(
+    ("which", "file"),
+    [
+        ("xrd", "apis/claim/definition.yaml"),
+        ("xrd-namespaced", "apis/namespaced/definition.yaml"),
+        ("input", "package/input/agentexecutor.fn.bizmatters.io_agentexecutorplatforms.yaml"),
+    ],
+)
+def test_schema_prints_what_is_committed(run: Callable[..., Outcome], which: str, file: str) -> None:
+    (printed,) = yaml_reader.parse(run("schema", which).out)
+    (committed,) = yaml_reader.parse((ROOT / file).read_text("utf-8"))
+    assert printed.value == committed.value
+
+
+def test_schema_has_the_sizes_of_the_platform_too(run: Callable[..., Outcome]) -> None:
+    for which in ("xrd", "xrd-namespaced"):
+        (printed,) = yaml_reader.parse(run("schema", which, "--platform", PLATFORM).out)
+        (version,) = printed.value["spec"]["versions"]
+        spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
+        assert spec["properties"]["size"]["enum"] == ["small", "medium", "large", "xlarge"]
+
+
+def test_serve_without_credentials_says_so_in_one_line() -> None:
+    plain = {key: value for key, value in os.environ.items() if key not in ("TLS_SERVER_CERTS_DIR", "INSECURE")}
+    done = subprocess.run([PROGRAM, "serve"], capture_output=True, text=True, env=plain, check=False, timeout=60)
+    assert done.returncode == main.FAILED
+    assert len((done.stdout + done.stderr).splitlines()) == 1
+    assert "--insecure" in done.stdout + done.stderr
+
+
 def test_observed_objects_are_judged_on_stderr_and_leave_the_stream_alone(run: Callable[..., Outcome]) -> None:
     done = run("render", CLAIM, "--observed", ROOT / "examples" / "observed" / "claim" / "rollout-stuck.yaml")
     assert done.out == run("render", CLAIM).out

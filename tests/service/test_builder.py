@@ -16,8 +16,9 @@ from agent_executor.core.builder import Builder
 from agent_executor.errors import PermanentError
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Limits
-from tests.support import graphs
+from tests.support import graphs, llm_stub
 from tests.support.graphs import Bench, FakeTools
+from tests.support.llm_stub import Reply
 
 
 def builder(tools: Any = None, *, kept: int = 8, **env: str) -> Builder:
@@ -202,6 +203,25 @@ async def test_what_a_script_does_wrong_is_told_to_the_model(workers: ToolRunner
     assert [message["status"] for message in told] == ["error", "error", "success"]
     assert "times must be at least 1" in told[0]["content"]
     assert told[2]["content"] == "6"
+
+
+async def test_a_script_needs_no_arguments(workers: ToolRunner) -> None:
+    script = "from langchain_core.tools import tool\n\n@tool\ndef now() -> str:\n    'Now.'\n    return 'noon'\n"
+    definition = graphs.agent(graphs.plan(graphs.calls(graphs.call("now")), {"text": "Done."}), scripts={"now": script})
+    assert (await Bench(tools=workers).result(definition))["messages"][2]["content"] == "noon"
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "ollama"])
+async def test_a_model_sees_a_scripts_arguments_and_not_what_is_injected(workers: ToolRunner, provider: str) -> None:
+    made = ("note", {"note": {"title": "a", "lines": ["b"]}})
+    async with llm_stub.serve(Reply(calls=(made,)), Reply("Noted.")) as stub:
+        urls = {"OPENAI_BASE_URL": stub.openai, "ANTHROPIC_BASE_URL": stub.anthropic, "OLLAMA_BASE_URL": stub.url}
+        definition = graphs.agent({"provider": provider, "model": "stub-1"}, scripts={"note": NOTE})
+        result = await Bench(env=urls, tools=workers).result(definition)
+    offered = [tool.get("function", tool) for tool in stub.requests[0].body["tools"]]
+    (note,) = [tool for tool in offered if tool["name"] == "note"]
+    assert list((note.get("parameters") or note["input_schema"])["properties"]) == ["note"]
+    assert result["files"]["/notes.md"]["content"] == ["a", "b"]
 
 
 async def test_a_script_that_defines_no_tool_has_its_path(workers: ToolRunner) -> None:

@@ -235,6 +235,15 @@ async def test_a_script_is_called_with_its_job_and_its_files() -> None:
     assert table.seen("on_tool_start")[0]["input"] == {"q": "x"}
 
 
+async def test_a_scripts_arguments_may_have_any_name() -> None:
+    given = {"config": {"a": 1}, "run_manager": "b", "callbacks": ["c"], "self": "d", "args": [1], "kwargs": {}}
+    model = graphs.plan({"tool_calls": [{"name": "look", "args": given}]}, {"text": "Done."})
+    table = Bench()
+    result = await table.result(graphs.agent(model, scripts={"look": SCRIPT}))
+    assert result["messages"][2]["status"] == "success"
+    assert table.tools.asked[0]["args"] == given
+
+
 async def test_an_update_without_a_tool_message_gets_one() -> None:
     table, definition = scripted(Update({"files": {"/b": {"content": ["x", "y"]}}, "notes": "n"}), notes="str")
     result = await table.result(definition)

@@ -4,7 +4,7 @@ Invariant: nothing here runs or imports what a definition brings. A shell is sha
 reaches the worker of the job at hand through the run's context. Imports LangChain, so it is imported late.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from langchain.tools import ToolRuntime
@@ -22,6 +22,13 @@ DONE = "done"
 """What the model reads of a tool that only updated the state."""
 
 
+class ScriptTool(StructuredTool):
+    """A shell that takes arguments of any name: the base class keeps `config` and `run_manager` for itself."""
+
+    async def _arun(self, /, **arguments: Any) -> Any:  # type: ignore[override]  # a script's names are its own
+        return await cast("Callable[..., Awaitable[Any]]", self.coroutine)(**arguments)
+
+
 def scripted(name: str, script: str, spec: ToolSpec, runner: ToolRunner, description: str | None = None) -> BaseTool:
     """The tool of a script, under the definition's name for it."""
 
@@ -31,7 +38,7 @@ def scripted(name: str, script: str, spec: ToolSpec, runner: ToolRunner, descrip
         answer = await runner.call(script, arguments, job_id=runtime.context.job_id, tool_call_id=call_id, state=seen)
         return reply(answer, name, call_id)
 
-    return StructuredTool.from_function(
+    return ScriptTool.from_function(
         coroutine=call,
         name=name,
         description=description or spec.description or name,

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -154,6 +156,12 @@ FAILING = {
     ),
     "a ToolException": ("def t() -> str:", "raise ToolException('no')", {}, "ToolException: no"),
     "a Command that goes elsewhere": ("def t():", "return Command(goto='x')", {}, "only `update` would be right"),
+    "a Command that takes messages away": (
+        "def t():",
+        "from langchain_core.messages import RemoveMessage; return Command(update={'messages': [RemoveMessage(id='m1')]})",
+        {},
+        "not remove them",
+    ),
     "a Command with no map": ("def t():", "return Command(update=3)", {}, "not a dict of state fields"),
 }
 
@@ -293,6 +301,32 @@ async def test_a_closed_runner_leaves_no_process(tmp_path: Path) -> None:
 
     assert [each for each in processes if each.is_running()] == []
     assert list(tmp_path.iterdir()) == []
+
+
+SERVICE = """
+import asyncio, sys
+from agent_executor.services.tools.runner import ToolRunner
+from agent_executor.services.tools.specs import Limits
+script = sys.stdin.read()
+asyncio.run(ToolRunner(Limits()).call(script, {}, job_id="j", tool_call_id="c", state={}))
+"""
+
+
+async def test_a_service_that_is_killed_takes_its_workers_along(tmp_path: Path) -> None:
+    service = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", SERVICE, stdin=asyncio.subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
+    )
+    assert service.stdin is not None
+    service.stdin.write(script("def t():", "import time; time.sleep(60)").encode())
+    service.stdin.close()
+    # The template, the worker of the call, and the one that waits for the next.
+    await until(lambda: len(psutil.Process(service.pid).children(recursive=True)) == 3)
+    family = psutil.Process(service.pid).children(recursive=True)
+
+    service.kill()
+    await service.wait()
+
+    await until(lambda: not any(each.is_running() for each in family))
 
 
 def workers(runner: ToolRunner) -> list[psutil.Process]:

@@ -99,6 +99,7 @@ def _die_with(parent: int) -> None:
 
 def _limit(walls: Walls) -> None:
     pages = int(Path("/proc/self/statm").read_text().split()[0])  # what the modules of the template already take
+    # Not RLIMIT_NPROC: it counts the user's processes on the whole node, other pods' too. The filter refuses processes.
     limits = {
         resource.RLIMIT_AS: (walls.memory_bytes + pages * resource.getpagesize(),) * 2,
         resource.RLIMIT_CPU: (walls.cpu_seconds, walls.cpu_seconds + 1),  # SIGXCPU first, which says why; then SIGKILL

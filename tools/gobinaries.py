@@ -1,7 +1,7 @@
 """Programs built from pinned Go modules, cached outside the repository.
 
-A binary's path holds the hash of the manifest that pins it, so one built from other versions is never taken for it, and
-two test processes that want the same one build it once.
+A binary's path holds the hash of the manifest that pins it and of the source beside that, so one built from something
+else is never taken for it, and two test processes that want the same one build it once.
 """
 
 import contextlib

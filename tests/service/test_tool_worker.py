@@ -21,7 +21,7 @@ from agent_executor.services.tools.specs import Content, Limits, ToolSpec, Updat
 
 IMPORTS = """
 from typing import Annotated, TypedDict
-from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.messages import HumanMessage, RemoveMessage, ToolMessage
 from langchain_core.tools import InjectedToolCallId, ToolException, tool
 from langchain.tools import InjectedState, ToolRuntime
 from langgraph.types import Command
@@ -158,7 +158,7 @@ FAILING = {
     "a Command that goes elsewhere": ("def t():", "return Command(goto='x')", {}, "only `update` would be right"),
     "a Command that takes messages away": (
         "def t():",
-        "from langchain_core.messages import RemoveMessage; return Command(update={'messages': [RemoveMessage(id='m1')]})",
+        "return Command(update={'messages': [RemoveMessage(id='m1')]})",
         {},
         "not remove them",
     ),

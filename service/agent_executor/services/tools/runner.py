@@ -144,11 +144,9 @@ def _outcome(answer: Any) -> Outcome:
         case {"error": str() as text}:
             return Content(f"The tool failed: {text[:TEXT_CHARACTERS]}", "error")
         case {"update": dict() as update}:
-            messages = update.get("messages")
-            if any(
-                getattr(each, "type", None) == "remove" for each in (messages if isinstance(messages, list) else ())
-            ):
-                raise wire.Garbage("it may add messages to the conversation, not remove them")  # nor their count
+            given = update.get("messages")
+            if any(getattr(each, "type", None) == "remove" for each in (given if isinstance(given, list) else [given])):
+                raise wire.Garbage("it may add messages to the conversation, not remove them")
             return Update(update)
         case {"content": str() as content, "status": "success" | "error" as status}:
             return Content(content, status)

@@ -10,8 +10,9 @@ from function import images
 from function.addresses import inside, nats_servers, overlap
 from function.invalid import show
 from function.platform import Platform
+from function.pods import PodTemplate
 from function.sizes import SizeProfile
-from function.spec import Egress, PodTemplate, Spec
+from function.spec import Egress, Spec
 
 
 class Bound(NamedTuple):

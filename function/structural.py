@@ -33,7 +33,9 @@ def of(model: type[BaseModel]) -> Schema:
     return _node(schema, schema.get("$defs", {}), owners, model.__name__)
 
 
-def _node(given: Mapping[str, Any], known: Mapping[str, Schema], owners: Mapping[str, type], owner: str = "") -> Schema:
+def _node(
+    given: Mapping[str, Any], known: Mapping[str, Schema], owners: Mapping[str, type[Model]], owner: str = ""
+) -> Schema:
     if "$ref" in given:
         name = given["$ref"].rpartition("/")[2]
         return _node(known[name], known, owners, name)
@@ -77,20 +79,19 @@ def _sorted(node: Schema) -> Schema:
     return {key: node[key] for key in (*first, *middle, *last) if key in node}
 
 
-def _subclasses(cls: type) -> Iterator[type]:
+def _subclasses(cls: type[Model]) -> Iterator[type[Model]]:
     for sub in cls.__subclasses__():
         yield sub
         yield from _subclasses(sub)
 
 
-def _descriptions(model: type) -> dict[str, str]:
+def _descriptions(model: type[Model]) -> dict[str, str]:
     """The string below each field of a class, by the field's outside name."""
     said: dict[str, str] = {}
     for cls in reversed(model.__mro__):
         if issubclass(cls, Model):
             said |= _strings(cls.__module__).get(cls.__name__, {})
-    fields: Mapping[str, Any] = model.model_fields  # type: ignore[attr-defined] # a Model, found by its name
-    return {field.alias or name: said[name] for name, field in fields.items()}
+    return {field.alias or name: said[name] for name, field in model.model_fields.items()}
 
 
 @cache

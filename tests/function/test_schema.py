@@ -3,10 +3,11 @@
 import math
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from function import claim, identity, platform, schema, sizes
-from tests.support import api_server, bad_values
+from tests.support import api_server, bad_values, claims
 from tools import generate_reference, generate_timezones, generate_xrds, gobinaries
 
 ROOT = Path(__file__).parents[2]
@@ -177,3 +178,21 @@ def test_only_the_claims_own_name_is_bounded_not_its_composites():
     assert "at most 54" in refused[0]
     with pytest.raises(claim.Invalid):
         claim.parse(claimed)
+
+
+@kubernetes
+def test_the_api_server_takes_every_claim_that_the_function_takes():
+    found = []
+
+    @hypothesis.settings(max_examples=200, deadline=None, derandomize=True, database=None)
+    @hypothesis.given(claims.given())
+    def collect(given):
+        claim.parse(given.manifest, given.platform)
+        if given.manifest["kind"] == "AgentExecutor" and "crossplane" not in given.manifest["spec"]:
+            found.append(given.manifest)
+
+    collect()
+    wide = schema.xrd_claim(claims.OPEN)
+    assert len(found) > 30
+    for given, faults in zip(found, api_server.ask(wide, found)["objects"], strict=True):
+        assert faults == [], given

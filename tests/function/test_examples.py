@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from function import yaml_reader
 from tools import render_examples
 from tools.render_examples import EXAMPLES, ROOT, examples
 
@@ -50,6 +51,20 @@ def test_every_platform_and_state_belongs_to_an_example(folder: str) -> None:
     used = {path for example in examples() for path in (example.platform, *example.observed)}
     there = {path.relative_to(ROOT) for path in (ROOT / EXAMPLES / folder).rglob("*.yaml")}
     assert there <= used
+
+
+def test_crossplane_is_permitted_every_kind_that_it_is_not_by_default_and_no_other() -> None:
+    (role,) = yaml_reader.parse((ROOT / EXAMPLES / "rbac.yaml").read_text("utf-8"))
+    permitted = {
+        (group, kind) for rule in role.value["rules"] for group in rule["apiGroups"] for kind in rule["resources"]
+    }
+    goldens = (ROOT / render_examples.RENDERED).rglob("*.yaml")
+    bodies = [parsed.value for golden in goldens for parsed in yaml_reader.parse(golden.read_text("utf-8"))]
+    plurals = {
+        (body["apiVersion"].rpartition("/")[0], f"{body['kind'].lower()}s".replace("ys", "ies")) for body in bodies
+    }
+    assert permitted == plurals - {("apps", "deployments"), ("", "services"), ("", "serviceaccounts")}
+    assert role.value["metadata"]["labels"] == {"rbac.crossplane.io/aggregate-to-crossplane": "true"}
 
 
 def test_the_readme_names_every_claim_and_nothing_that_is_not_there() -> None:

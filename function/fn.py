@@ -74,7 +74,7 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         self._profiles = profiles
         self._platform = lru_cache(maxsize=INPUTS)(_platform)
         self._plan = lru_cache(maxsize=CLAIMS)(self._make_plan)
-        self._answer = lru_cache(maxsize=CLAIMS)(self._make_answer)
+        self._answers: dict[tuple[bytes, bytes | None], Answer] = {}
 
     async def RunFunction(  # noqa: N802 - gRPC's name for it
         self, request: fnv1.RunFunctionRequest, _: grpc.aio.ServicerContext[Any, Any] | None
@@ -88,7 +88,12 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         try:
             # Deterministic, because a map's order on the wire is not: the same state has to be the same key.
             given = request.input.SerializeToString(deterministic=True) if request.HasField("input") else None
-            answer = self._answer(request.observed.SerializeToString(deterministic=True), given)
+            key = request.observed.SerializeToString(deterministic=True), given
+            # The latest key is the last one of the dict, which keeps their order.
+            answer = self._answers.pop(key, None) or self._make_answer(request.observed, given)
+            self._answers[key] = answer
+            if len(self._answers) > CLAIMS:
+                del self._answers[next(iter(self._answers))]
         except Exception as error:  # noqa: BLE001 - see below
             # Whatever else goes wrong would reach Crossplane as a bare UNKNOWN, nobody's claim and nobody's log: a
             # fatal result applies just as little, says so on the claim, and leaves the traceback here.
@@ -103,9 +108,8 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
             log.debug("answered", extra=_who(request.observed.composite.resource))
         return response
 
-    def _make_answer(self, state: bytes, given: bytes | None) -> Answer:
+    def _make_answer(self, observed: fnv1.State, given: bytes | None) -> Answer:
         """The answer to an observed state and an Input: nothing else is known here, so that nothing else can matter."""
-        observed = fnv1.State.FromString(state)
         composite = observed.composite.resource
         try:
             self._platform(given)

@@ -6,6 +6,7 @@ and the line it is in, never a traceback. Each command imports what it needs and
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -191,10 +192,14 @@ def schema(profiles: Mapping[str, SizeProfile] | None, which: str, platform: str
 @click.pass_obj
 def serve(profiles: Mapping[str, SizeProfile] | None, /, **options: Any) -> None:
     """Serve Crossplane."""
+    gc.disable()  # all that is loaded stays, and looking for garbage in it would be a tenth of the start
     from function import serve, sizes  # noqa: PLC0415
     from function.fn import FunctionRunner  # noqa: PLC0415
 
-    serve.run(FunctionRunner(profiles=sizes.STANDARD if profiles is None else profiles), **options)
+    runner = FunctionRunner(profiles=sizes.STANDARD if profiles is None else profiles)
+    gc.freeze()
+    gc.enable()
+    serve.run(runner, **options)
 
 
 def colored() -> bool:

@@ -175,7 +175,7 @@ def _answer(result: Any) -> dict[str, Any]:
             raise Refused("the tool returned a Command with goto, resume or graph, and only `update` would be right")
         case Command(update=update):
             return {"update": _fields(update)}
-        case list() if all(isinstance(each, Command) for each in result):
+        case list() if any(isinstance(each, Command) for each in result):
             raise Refused("the tool returned several Commands, and one would be right")
     return {"content": str(result), "status": "success"}
 

@@ -43,7 +43,7 @@ def _value(value: Any) -> bytes:
     if kind is dict:
         return _sized(_STRUCT, struct(value))
     if kind is list or kind is tuple:
-        return _sized(_LIST, b"".join([_sized(_VALUES, _value(entry)) for entry in value]))
+        return _sized(_LIST, b"".join([_VALUES + _varint(len(one)) + one for one in map(_value, value)]))
     if kind is str:
         return _sized(_STRING, value.encode())
     if kind is bool:
@@ -71,7 +71,9 @@ def _text_field(key: str, text: str) -> bytes:
 
 
 def _field(key: str, value: bytes) -> bytes:
-    return _sized(_FIELDS, _key(key) + _sized(_VALUE, value))
+    # `_sized` twice, written out: it is called for every value of every manifest.
+    entry = _key(key) + _VALUE + _varint(len(value)) + value
+    return _FIELDS + _varint(len(entry)) + entry
 
 
 @lru_cache(maxsize=4096)

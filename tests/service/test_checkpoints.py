@@ -11,7 +11,7 @@ from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 
 from agent_executor.errors import LeaseLost
-from agent_executor.services import database, migrations
+from agent_executor.services import checkpoints, database, migrations
 from agent_executor.services.checkpoint_writer import Writer
 from agent_executor.services.checkpoints import FENCE, Fence, Saver
 from agent_executor.services.jobs import Jobs
@@ -80,6 +80,78 @@ async def test_a_superstep_is_one_statement(pool, saver, monkeypatch):
     monkeypatch.setattr(Writer, "_execute", counted)
     await chain(saver, a=None, b=None, c=None).ainvoke({"done": [], "value": None}, thread(), durability="sync")
     assert statements == [(1, 3), (1, 0), (1, 2), (1, 2), (1, 1)], "(checkpoints, writes) of the input, start, a, b, c"
+
+
+async def test_a_jobs_first_checkpoints_leave_with_what_its_first_node_wrote(pool, saver, monkeypatch):
+    statements, jobs, job = [], Jobs(pool), new_job()
+    await jobs.claim(job, **LEASE)
+    execute = Writer._execute
+
+    async def counted(self, parameters):
+        statements.append(len(parameters[2]))
+        return await execute(self, parameters)
+
+    monkeypatch.setattr(Writer, "_execute", counted)
+    monkeypatch.setattr(checkpoints, "LINGER_SECONDS", 60)
+    await chain(saver, a=None, b=None, c=None).ainvoke(
+        {"done": [], "value": None}, thread(job.job_id, Fence(1, empty=True)), durability="sync"
+    )
+    assert statements == [3, 1, 1], "the input's, the start's and a's checkpoint; b's; c's"
+    assert len([checkpoint async for checkpoint in saver.alist(thread(job.job_id))]) == 5
+
+
+async def test_a_first_node_that_takes_its_time_does_not_keep_the_input_back(pool, saver):
+    jobs, job, go_on = Jobs(pool), new_job(), asyncio.Event()
+    await jobs.claim(job, **LEASE)
+
+    async def slow(_state):
+        await go_on.wait()
+
+    run = asyncio.create_task(
+        chain(saver, slow=slow).ainvoke(
+            {"done": ["x"], "value": None}, thread(job.job_id, Fence(1, empty=True)), durability="sync"
+        )
+    )
+    async with asyncio.timeout(10):
+        while not await saver.aget_tuple(thread(job.job_id)):
+            await asyncio.sleep(0.01)
+    stored = await saver.aget_tuple(thread(job.job_id))
+    assert stored.checkpoint["channel_values"]["done"] == ["x"]
+    go_on.set()
+    await run
+
+
+async def test_first_checkpoints_that_could_not_be_stored_alone_are_stored_with_the_next(pool, saver, monkeypatch):
+    jobs, job, tried = Jobs(pool), new_job(), asyncio.Event()
+    await jobs.claim(job, **LEASE)
+    execute, checkpoints_in = Writer._execute, []
+
+    async def away_the_second_time(self, parameters):
+        checkpoints_in.append(len(parameters[2]))
+        if len(checkpoints_in) == 2:
+            tried.set()
+            raise psycopg.OperationalError("the server is starting up")
+        return await execute(self, parameters)
+
+    async def slow(_state):
+        await tried.wait()
+
+    monkeypatch.setattr(Writer, "_execute", away_the_second_time)
+    graph, config = chain(saver, slow=slow), thread(job.job_id, Fence(1, empty=True))
+    await graph.ainvoke({"done": ["x"], "value": 1}, config, durability="sync")
+    assert checkpoints_in == [1, 1, 2], "the input's; the start's, which fails; that and the first node's"
+    stored = [checkpoint.checkpoint["channel_values"] async for checkpoint in saver.alist(thread(job.job_id))]
+    assert [values.get("done") for values in stored] == [["x"], ["x"], None]
+
+
+async def test_what_is_held_back_is_read_all_the_same(pool, saver, monkeypatch):
+    jobs, job = Jobs(pool), new_job()
+    await jobs.claim(job, **LEASE)
+    monkeypatch.setattr(checkpoints, "LINGER_SECONDS", 60)
+    graph, config = chain(saver, a=None), thread(job.job_id, Fence(1, empty=True))
+    await graph.ainvoke({"done": ["x"], "value": 1}, config, durability="sync", interrupt_before=["a"])
+    state = await graph.aget_state(config)
+    assert (state.values["done"], state.next) == (["x"], ("a",))
 
 
 async def test_the_library_reads_what_was_written_here_and_the_other_way_round(saver, migrated):

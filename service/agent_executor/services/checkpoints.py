@@ -8,12 +8,14 @@ A run that carries a `Fence` writes only while its job's epoch is the one that i
 raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own the schema.
 """
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+import psycopg
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import (
     WRITES_IDX_MAP,
@@ -29,8 +31,9 @@ from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
-from agent_executor.services.checkpoint_writer import Rows, Writer
+from agent_executor.services.checkpoint_writer import LINGER_SECONDS, Rows, Writer
 from agent_executor.services.database import retried
 from agent_executor.services.json import clean
 from agent_executor.services.serde import Serde
@@ -40,10 +43,26 @@ FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ 
 
 @dataclass
 class Fence:
-    """What a run may assume about its job: the epoch that it claimed, and whether there is anything to load."""
+    """What a run may assume about its job: the epoch that it claimed, and whether there is anything to load.
+
+    Also where the saver keeps a run's first checkpoints for a moment: before any node has finished, losing them loses
+    nothing, so nobody waits for them, and they leave with what the first node wrote.
+    """
 
     epoch: int
     empty: bool = False
+    held: Rows = field(default_factory=Rows, repr=False)
+    sending: asyncio.Task[None] | None = field(default=None, repr=False)
+
+    def take(self) -> Rows:
+        """What is held, which then is held no longer."""
+        held, self.held = self.held, Rows()
+        return held
+
+    async def sent(self) -> None:
+        """Wait for what is on its way, however it ends."""
+        if self.sending:
+            await asyncio.wait([self.sending])
 
 
 class Saver(AsyncPostgresSaver):
@@ -61,6 +80,10 @@ class Saver(AsyncPostgresSaver):
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Load a checkpoint; a job that is known to have none yet costs no round trip."""
         fence: Fence | None = config["configurable"].get(FENCE)
+        if fence and not config["configurable"].get("checkpoint_ns"):
+            await fence.sent()
+            if fence.held.checkpoints:
+                await self._send_held(fence)
         if fence and fence.empty:
             return None
         return await retried(self._pool, lambda: super(Saver, self).aget_tuple(config))
@@ -93,7 +116,11 @@ class Saver(AsyncPostgresSaver):
             _jsonb({**checkpoint, "channel_values": inline}),
             _jsonb(get_serializable_checkpoint_metadata(config, metadata)),
         )
-        await self._store(config, rows, linger=False)
+        fence: Fence | None = configurable.get(FENCE)
+        if fence and metadata.get("step", 1) <= 0 and metadata.get("source") in ("input", "loop"):
+            self._hold(fence, thread_id, rows)
+        else:
+            await self._store(config, rows, linger=False)
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(
@@ -120,7 +147,7 @@ class Saver(AsyncPostgresSaver):
             for statement in sql.COPY_THREAD:
                 await cursor.execute(statement, {"source": source_thread_id, "target": target_thread_id})
 
-    @asynccontextmanager
+    @contextlib.asynccontextmanager
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         """A connection per operation, in place of the library's lock; `pipeline` means: all or nothing."""
         async with (
@@ -135,11 +162,39 @@ class Saver(AsyncPostgresSaver):
 
     async def _store(self, config: RunnableConfig, rows: Rows, *, linger: bool) -> None:
         fence: Fence | None = config["configurable"].get(FENCE)
-        if fence:
-            rows.fences[config["configurable"]["thread_id"]] = fence.epoch
-        await self._writer.store(rows, linger=linger)
-        if fence:
-            fence.empty = False
+        if not fence:
+            await self._writer.store(rows, linger=linger)
+            return
+        rows.fences[config["configurable"]["thread_id"]] = fence.epoch
+        await fence.sent()  # no checkpoint is stored before its ancestors
+        await self._store_with_held(fence, rows, linger=linger)
+
+    def _hold(self, fence: Fence, thread_id: str, rows: Rows) -> None:
+        """Keep rows for what follows at once, but not for long: the first node may take its time."""
+        rows.fences[thread_id] = fence.epoch
+        fence.held.add(rows)
+
+        def send() -> None:
+            if fence.held.checkpoints and (fence.sending is None or fence.sending.done()):
+                fence.sending = self.loop.create_task(self._send_held(fence))
+
+        self.loop.call_later(LINGER_SECONDS, send)
+
+    async def _send_held(self, fence: Fence) -> None:
+        with contextlib.suppress(LeaseLost, psycopg.Error, ValueError):  # what follows takes them along, or fails too
+            await self._store_with_held(fence, Rows(), linger=False)
+
+    async def _store_with_held(self, fence: Fence, rows: Rows, *, linger: bool) -> None:
+        held, together = fence.take(), Rows()
+        together.add(held)
+        together.add(rows)
+        try:
+            await self._writer.store(together, linger=linger)
+        except BaseException:
+            held.add(fence.take())
+            fence.held = held
+            raise
+        fence.empty = False
 
 
 def _jsonb(value: Any) -> str:

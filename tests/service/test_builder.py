@@ -119,6 +119,15 @@ async def test_what_cannot_be_built_says_where(definition: Any, env: dict[str, s
     assert (refused.value.type, refused.value.message) == ("invalid_definition", message)
 
 
+async def test_what_the_libraries_refuse_is_a_failed_job_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any) -> Any:
+        raise ValueError("Channel name is reserved")
+
+    monkeypatch.setattr("agent_executor.core.graph.compile_graph", refuse)
+    with pytest.raises(PermanentError, match="agent_definition: cannot be built: ValueError: Channel name is reserved"):
+        await builder().build(graphs.agent(graphs.ECHO))
+
+
 INSTALLED = ["langchain", "langchain_core", "langchain-core>=0.3,<2", "pydantic[email]", "typing", "os.path"]
 
 

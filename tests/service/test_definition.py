@@ -227,6 +227,16 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
         "nodes[0].config.state_schema.notes.reducer: 'max' is not one of 'add_messages'",
     ),
     (
+        "a field that is ours",
+        put("nodes", 0, "config", "state_schema", {"job_usage": "dict"}),
+        "nodes[0].config.state_schema: 'job_usage' is a reserved name, and another would be right",
+    ),
+    (
+        "a field of LangGraph's",
+        put("nodes", 0, "config", "state_schema", {"__interrupt__": "any"}),
+        "nodes[0].config.state_schema: '__interrupt__' is a reserved name, and another would be right",
+    ),
+    (
         "one field with two types",
         put("nodes", 1, "config", "state_schema", {"notes": "dict"}),
         f"nodes[1].{NOTES}: differs from nodes[0].{NOTES}, and the same would be right",

@@ -112,7 +112,12 @@ class Builder:
     ) -> "CompiledStateGraph[Any, Any, Any, Any]":
         from agent_executor.core import graph  # noqa: PLC0415  # imports deepagents
 
-        return graph.compile_graph(definition, self._settings, self._saver, tools, self._watch)
+        try:
+            return graph.compile_graph(definition, self._settings, self._saver, tools, self._watch)
+        except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, ImportError) as error:
+            # What the libraries refuse they will refuse again: a failed job, never a retry loop.
+            why = f"agent_definition: cannot be built: {type(error).__name__}: {str(error)[:200]}"
+            raise PermanentError("invalid_definition", why) from error
 
 
 def _check_dependencies(tool: ToolDefinition, path: str) -> None:

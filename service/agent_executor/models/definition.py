@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agent_executor.errors import PermanentError, shown
-from agent_executor.models.parts import BUILT_IN, FILE_TOOLS, Definition, StateField
+from agent_executor.models.parts import BUILT_IN, FILE_TOOLS, RESERVED_FIELDS, Definition, StateField
 
 FAULTS_SHOWN = 10
 WANTED = {
@@ -73,6 +73,8 @@ def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[
         for name in node.config.interrupt_on.keys() - tools:
             yield f"{where}.interrupt_on: {shown(name)} is neither in tool_definitions nor built in"
         for name, field in node.config.state_schema.items():
+            if name in RESERVED_FIELDS or name.startswith("_") or ":" in name:
+                yield f"{where}.state_schema: {shown(name)} is a reserved name, and another would be right"
             first, there = fields.setdefault(name, (field, f"{where}.state_schema.{name}"))
             if first != field:
                 yield f"{where}.state_schema.{name}: differs from {there}, and the same would be right"

@@ -79,12 +79,16 @@ class Attempt:
         """Watch for the first live event."""
         told = self.parts.events.stream(self.job.job_id, self.job.trace_id, self.job.epoch)
 
-        def first(event_type: str, data: dict[str, Any]) -> None:
-            self.emit = told
-            self.parts.observer.measure("first_event", time.monotonic() - self._began)
+        begun = False
+
+        def emit(event_type: str, data: dict[str, Any]) -> None:
+            nonlocal begun
+            if not begun:
+                self.parts.observer.measure("first_event", time.monotonic() - self._began)
+            begun = True
             told(event_type, data)
 
-        self.emit = first
+        self.emit = emit
 
     async def run(self) -> None:
         """Work until the job ended, waits for a person, or was stopped (`stopped` says why).

@@ -134,6 +134,18 @@ WORKING = {
         {},
         Update({"score": [None, 2**70, [1], "b'x'"]}),
     ),
+    "copies of files": (
+        "def t() -> str:",
+        "import shutil; open('a', 'w').write('x'); shutil.copy('a', 'b'); return open(shutil.copy2('b', 'c')).read()",
+        {},
+        Content("x"),
+    ),
+    "the time in a zone": (
+        "def t() -> str:",
+        "import zoneinfo; return str(zoneinfo.ZoneInfo('Europe/Berlin'))",
+        {},
+        Content("Europe/Berlin"),
+    ),
     "a file of its own": (
         "def t() -> str:",
         "import tempfile; tempfile.mkstemp(); open('own.txt', 'w').write('kept'); return open('own.txt').read()",

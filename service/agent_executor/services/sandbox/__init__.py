@@ -26,7 +26,7 @@ NOBODY = 65534
 # What an import or a clock reads: libraries, time zones, certificates. Nothing that a service keeps for itself.
 SYSTEM: Final = (
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache", "/etc/localtime",
-    "/etc/mime.types", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/usr/share/zoneinfo", "/usr/share/ca-certificates",
+    "/etc/mime.types", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/usr/share",
 )  # fmt: skip
 RESOLVER: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/gai.conf", "/etc/services")
 DEVICES: Final = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")

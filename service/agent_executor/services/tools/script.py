@@ -7,6 +7,7 @@ only.
 import asyncio
 import linecache
 import os
+import shutil
 import sys
 import traceback
 import types
@@ -152,13 +153,15 @@ def explain(error: BaseException) -> str:
 
 
 def prepare() -> None:
-    """In the template, before any fork: make `typing.TypedDict` one that pydantic accepts, and play a script of ours.
+    """In the template, before any fork: mend what scripts would stumble over, and play a script of ours.
 
-    pydantic refuses the standard library's TypedDict before Python 3.12, and scripts use it. The rehearsal fills the
-    lazy imports and caches that each worker would otherwise fill again for its one call (20 ms).
+    pydantic refuses the standard library's TypedDict before Python 3.12, and `shutil.copy` wants to change modes, which
+    the walls refuse. The rehearsal fills the lazy imports and caches that each worker would otherwise fill again for
+    its one call (20 ms).
     """
     if sys.version_info < (3, 12):
         typing.TypedDict = typing_extensions.TypedDict
+    shutil.copymode = shutil.copystat = _no_modes
     request = {"op": "call", "script": REHEARSAL, "args": {"text": ""}, "job_id": "", "tool_call_id": "", "state": {}}
     for operation in ("describe", "call"):
         answer = respond({**request, "op": operation})
@@ -199,6 +202,10 @@ def _annotations(tool: BaseTool) -> dict[str, Any]:
 
 def _is_async(tool: BaseTool) -> bool:
     return getattr(tool, "coroutine", None) is not None and getattr(tool, "func", None) is None
+
+
+def _no_modes(src: Any, dst: Any, *, follow_symlinks: bool = True) -> None:
+    """Stands for `shutil.copymode` and `copystat`: a worker's files are its own, with one mode for all."""
 
 
 def _nowhere(_: Any) -> None:

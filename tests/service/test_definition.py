@@ -1,7 +1,9 @@
 """The agent definition: what is taken, and what a refusal says."""
 
+import contextlib
 import copy
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -293,3 +295,45 @@ def test_a_tool_that_waits_for_a_human_must_be_known() -> None:
 
 def test_edges_may_go_in_circles_as_they_only_say_who_delegates() -> None:
     definition.parse(edited(put("edges", [{"from": "main", "to": "spec"}, {"from": "spec", "to": "main"}])))
+
+
+ODD: list[Any] = [
+    None,
+    True,
+    -1,
+    1.5,
+    10**30,
+    "",
+    "x",
+    "orchestrator",
+    [],
+    ["x"],
+    [[]],
+    {},
+    {"a": 1},
+    [None],
+    "a" * 1000,
+]
+KEYS = ["from", "to", "model_name", "provider", "interrupt_on", "mcp", "script", "tools", "state_schema", "config"]
+
+
+def places(value: Any, way: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Every path into a JSON value."""
+    if way:
+        yield way
+    for step in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+        yield from places(value[step], (*way, step))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_no_broken_definition_is_more_than_a_refusal(seed: int) -> None:
+    chance = random.Random(seed)
+    for _ in range(200):
+        raw = usual()
+        for _ in range(chance.randint(1, 3)):
+            way = chance.choice(list(places(raw)))
+            if isinstance(way[-1], str) and chance.random() < 0.3:
+                way = (*way[:-1], chance.choice(KEYS))
+            put(*way, copy.deepcopy(chance.choice(ODD)))(raw)
+        with contextlib.suppress(PermanentError):
+            assert definition.parse(raw).orchestrator.config.model is not None

@@ -4,6 +4,7 @@ Tool scripts run in real workers.
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -151,6 +152,15 @@ def test_importing_the_builder_is_cheap() -> None:
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert loaded.strip() == "[]"
+
+
+def test_no_prompt_goes_to_langsmith_whatever_the_environment_says() -> None:
+    program = (
+        "import agent_executor.core.graph; from langsmith.utils import tracing_is_enabled; print(tracing_is_enabled())"
+    )
+    on = {**os.environ, "LANGSMITH_TRACING": "true", "LANGCHAIN_TRACING_V2": "true", "LANGSMITH_API_KEY": "x"}
+    done = subprocess.run([sys.executable, "-c", program], env=on, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 NOTE = '''

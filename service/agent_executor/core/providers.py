@@ -5,7 +5,6 @@ job's retry policy decides, and it is the one that respects Retry-After); every 
 as the model speaks; OpenAI is spoken to over Chat Completions throughout.
 """
 
-import os
 from typing import TYPE_CHECKING, Any
 
 from agent_executor.errors import PermanentError
@@ -17,12 +16,6 @@ if TYPE_CHECKING:
 
 NO_KEY = "unused"
 """Sent to a server of one's own that asks for no key: the clients insist on some text."""
-
-
-def quiet() -> None:
-    """No run is ever reported to LangSmith, whatever the pod's environment says."""
-    for name in ("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"):
-        os.environ[name] = "false"
 
 
 def check(model: Model, settings: Settings, path: str) -> None:

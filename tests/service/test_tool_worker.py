@@ -304,6 +304,17 @@ async def test_a_template_that_was_killed_is_started_again(runner: ToolRunner) -
     pytest.fail("no call worked")
 
 
+async def test_a_machine_that_gives_no_worker_is_trouble_for_a_while(tmp_path: Path) -> None:
+    runner = ToolRunner(Limits(), tmp_path / "missing")
+    try:
+        with pytest.raises(TemporaryError, match=r"no tool worker could be started: .*No such file"):
+            await call(runner, script("def t() -> str:", "return 'x'"))
+        (tmp_path / "missing").mkdir()
+        assert await call(runner, script("def t() -> str:", "return 'x'")) == Content("x")
+    finally:
+        await runner.close()
+
+
 async def test_a_closed_runner_leaves_no_process(tmp_path: Path) -> None:
     runner = ToolRunner(Limits(), tmp_path)
     await call(runner, script("def t() -> str:", "return 'x'"))

@@ -127,34 +127,42 @@ class Pool:
             await self._stop(self._template)
 
     async def _fork(self) -> Worker:
-        template = await self._running()
-        loop = asyncio.get_running_loop()
-        directory = directories.make(self._base)
-        ours, theirs = socket.socketpair()
-        template.number += 1
-        number = template.number
-        forked = template.forked[number] = loop.create_future()
         try:
-            with theirs:
-                request = json.dumps({"fork": number, "walls": self._walls(directory)}).encode()
-                socket.send_fds(template.control, [request], [theirs.fileno()])
-            pid, ended = await asyncio.wait_for(forked, FORK_SECONDS)
-            reader, writer = await asyncio.open_connection(sock=ours)
-            worker = Worker(pid, reader, writer, directory, ended)
+            template = await self._running()
+            directory = directories.make(self._base)
         except (OSError, TimeoutError) as error:
-            ours.close()
-            directories.remove(directory)
-            raise TemporaryError("tool_worker", f"no tool worker could be started: {error}") from error
-        finally:
-            template.forked.pop(number, None)
+            raise _no_worker(error) from error
         try:
-            await asyncio.wait_for(reader.readexactly(1), FORK_SECONDS)
+            worker = await self._forked(template, directory)
+        except (OSError, TimeoutError) as error:
+            directories.remove(directory)
+            raise _no_worker(error) from error
+        try:
+            await asyncio.wait_for(worker.reader.readexactly(1), FORK_SECONDS)
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             status = await self.end(worker)
             raise TemporaryError(
                 "tool_worker", f"a tool worker could not close itself in (it ended with {status})"
             ) from error
         return worker
+
+    async def _forked(self, template: _Template, directory: str) -> Worker:
+        ours, theirs = socket.socketpair()
+        template.number += 1
+        number = template.number
+        forked = template.forked[number] = asyncio.get_running_loop().create_future()
+        try:
+            with theirs:
+                request = json.dumps({"fork": number, "walls": self._walls(directory)}).encode()
+                socket.send_fds(template.control, [request], [theirs.fileno()])
+            pid, ended = await asyncio.wait_for(forked, FORK_SECONDS)
+            reader, writer = await asyncio.open_connection(sock=ours)
+        except BaseException:
+            ours.close()  # which ends the worker, should there be one
+            raise
+        finally:
+            template.forked.pop(number, None)
+        return Worker(pid, reader, writer, directory, ended)
 
     def _walls(self, directory: str) -> dict[str, Any]:
         limits = self._limits
@@ -188,9 +196,9 @@ class Pool:
             loop.add_reader(ours, self._heard, template)
             try:
                 await asyncio.wait_for(ready, START_SECONDS)
-            except (OSError, TimeoutError) as error:
+            except (OSError, TimeoutError):
                 await self._stop(template)
-                raise TemporaryError("tool_worker", "the template of the tool workers did not start") from error
+                raise
             template.forked.clear()
             return template
 
@@ -231,6 +239,10 @@ class Pool:
         except TimeoutError:
             template.process.kill()
             await template.process.wait()
+
+
+def _no_worker(error: Exception) -> TemporaryError:
+    return TemporaryError("tool_worker", f"no tool worker could be started: {str(error) or type(error).__name__}")
 
 
 def _clean() -> dict[str, str]:

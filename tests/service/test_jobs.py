@@ -126,6 +126,21 @@ async def test_a_finished_job_answers_with_the_event_that_it_ended_with(jobs):
     assert await jobs.result(job.job_id) == {"output": "é"}
 
 
+async def test_a_result_that_postgresql_cannot_hold_is_mended(jobs):
+    job = new_job(input={"text": "\ud800\0"})
+    claimed = await jobs.claim(job, **LEASE)
+    assert claimed.input == {"text": "\ufffd\ufffd"}
+    result = {"nul": "a\0", "half": "\udc00", "nan": float("nan"), "huge": 10**400, "escaped": "\\u0000"}
+    assert await jobs.finish(job.job_id, 1, "completed", event(job.job_id), result=result)
+    assert await jobs.result(job.job_id) == {
+        "nul": "a\ufffd",
+        "half": "\ufffd",
+        "nan": None,
+        "huge": str(10**400),
+        "escaped": "\\u0000",
+    }
+
+
 async def test_of_twenty_claims_at_once_one_wins(jobs):
     job = new_job()
     results = await asyncio.gather(*(jobs.claim(job, owner=f"pod-{n}", lease_seconds=30) for n in range(20)))

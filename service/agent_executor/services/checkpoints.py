@@ -10,7 +10,6 @@ raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -34,8 +33,7 @@ from psycopg_pool import AsyncConnectionPool
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
 from agent_executor.services.checkpoint_writer import LINGER_SECONDS, Rows, Writer
-from agent_executor.services.database import retried
-from agent_executor.services.json import clean
+from agent_executor.services.database import retried, storable
 from agent_executor.services.serde import Serde
 
 FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ out of the metadata
@@ -113,8 +111,8 @@ class Saver(AsyncPostgresSaver):
             namespace,
             checkpoint["id"],
             configurable.get("checkpoint_id"),
-            _jsonb({**checkpoint, "channel_values": inline}),
-            _jsonb(get_serializable_checkpoint_metadata(config, metadata)),
+            storable({**checkpoint, "channel_values": inline}),
+            storable(get_serializable_checkpoint_metadata(config, metadata)),
         )
         fence: Fence | None = configurable.get(FENCE)
         if fence and metadata.get("step", 1) <= 0 and metadata.get("source") in ("input", "loop"):
@@ -195,13 +193,3 @@ class Saver(AsyncPostgresSaver):
             fence.held = held
             raise
         fence.empty = False
-
-
-def _jsonb(value: Any) -> str:
-    """JSON that jsonb can hold: a NUL, a lone surrogate or a NaN is replaced, as everywhere else."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except ValueError:
-        return json.dumps(clean(value), ensure_ascii=False, allow_nan=False)
-    return text if "\\u0000" not in text else json.dumps(clean(value), ensure_ascii=False)

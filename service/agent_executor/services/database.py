@@ -5,12 +5,16 @@ restarted costs nobody an attempt: `retried` notices its closed connections. One
 by the kernel's timeouts rather than never.
 """
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import conninfo
+from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from agent_executor.services.json import clean
 
 CONNECT_SECONDS = 5
 POOL_SECONDS = 10.0  # to wait for a free connection, or for a server that is away
@@ -63,6 +67,21 @@ async def retried(pool: AsyncConnectionPool[Any], work: Callable[[], Awaitable[T
     except psycopg.OperationalError:
         await pool.check()  # whatever closed one connection has mostly closed them all
         return await work()
+
+
+def storable(value: Any) -> str:
+    """JSON that jsonb can hold: a NUL, a lone surrogate, a NaN is replaced (`json.clean`), and all else left alone."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except (ValueError, TypeError):
+        return json.dumps(clean(value), ensure_ascii=False)
+    return text if "\\u0000" not in text else json.dumps(clean(value), ensure_ascii=False)
+
+
+def jsonb(value: Any) -> Jsonb:
+    """A statement parameter of type jsonb, whatever a model or a tool made of the value."""
+    return Jsonb(value, dumps=storable)
 
 
 def _escaped(schema: str) -> str:

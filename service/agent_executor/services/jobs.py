@@ -14,12 +14,11 @@ from datetime import datetime
 from typing import Any
 
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Lease, NewJob, Outcome, State
 from agent_executor.services import job_statements as sql
-from agent_executor.services.database import retried
+from agent_executor.services.database import jsonb, retried
 from agent_executor.services.outbox import event_of, parameters_of
 
 PURGE_BATCH = 500
@@ -60,7 +59,7 @@ class Jobs:
         Returns:
             The failures so far, this one included; None if the job was not ours any more.
         """
-        parameters = {"job_id": job_id, "epoch": epoch, "failed": 1, "error": Jsonb(error)}
+        parameters = {"job_id": job_id, "epoch": epoch, "failed": 1, "error": jsonb(error)}
         rows = await self._rows(sql.RELEASE, parameters)
         return int(rows[0]["failures"]) if rows else None
 
@@ -83,15 +82,15 @@ class Jobs:
                     "job_id": job_id,
                     "epoch": epoch,
                     "outcome": outcome,
-                    "result": None if result is None else Jsonb(result),
-                    "error": None if error is None else Jsonb(error),
+                    "result": None if result is None else jsonb(result),
+                    "error": None if error is None else jsonb(error),
                 },
             )
         )
 
     async def interrupt(self, job_id: str, epoch: int, payload: Any, event: Event) -> bool:
         """Let the job wait for a person at its last checkpoint, without a worker; False if it was not ours any more."""
-        parameters = {**parameters_of(event), "job_id": job_id, "epoch": epoch, "payload": Jsonb(payload)}
+        parameters = {**parameters_of(event), "job_id": job_id, "epoch": epoch, "payload": jsonb(payload)}
         return bool(await self._rows(sql.INTERRUPT, parameters))
 
     async def resume(self, job_id: str, resume_id: str, answer: Any) -> State | None:
@@ -102,7 +101,7 @@ class Jobs:
         Returns:
             The state afterwards, `queued` when the answer was taken; None if the job is not known.
         """
-        rows = await self._rows(sql.RESUME, {"job_id": job_id, "resume_id": resume_id, "answer": Jsonb(answer)})
+        rows = await self._rows(sql.RESUME, {"job_id": job_id, "resume_id": resume_id, "answer": jsonb(answer)})
         return await self._state(rows, job_id)
 
     async def request_cancel(self, job_id: str) -> State | None:
@@ -176,11 +175,11 @@ def _parameters(job: NewJob) -> dict[str, Any]:
         "job_id": job.job_id,
         "trace_id": job.trace_id,
         "received": job.received,
-        "headers": Jsonb(dict(job.headers)),
+        "headers": jsonb(dict(job.headers)),
         "subject": job.subject,
-        "definition": Jsonb(job.definition),
+        "definition": jsonb(job.definition),
         "definition_hash": job.definition_hash,
-        "input": Jsonb(job.input),
+        "input": jsonb(job.input),
         "traceparent": job.traceparent,
         "tracestate": job.tracestate,
     }

@@ -12,11 +12,11 @@ from typing import Any
 import psycopg
 import structlog
 from psycopg.rows import dict_row
-from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
+from agent_executor.services.database import jsonb
 
 log = structlog.get_logger()
 
@@ -35,7 +35,7 @@ def parameters_of(event: Event) -> dict[str, Any]:
     return {
         "event_id": event.id,
         "event_subject": event.subject,
-        "event_headers": Jsonb(dict(event.headers)),
+        "event_headers": jsonb(dict(event.headers)),
         "event_payload": event.payload,
     }
 

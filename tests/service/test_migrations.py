@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 
 from agent_executor.services import migrations
 from agent_executor.services.migrations import MigrationError
+from tests.support.servers import unique
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [migration.name for migration in migrations.load()]
@@ -77,6 +78,21 @@ def test_a_schema_may_have_any_name(database, schema):
     with psycopg.connect(database.dsn) as connection:
         rows = connection.execute("SELECT DISTINCT schemaname FROM pg_tables WHERE tablename = 'jobs'").fetchall()
     assert rows == [(schema,)]
+
+
+def test_a_role_that_may_only_use_its_own_schema_is_enough(database):
+    role, password = unique("role_"), "a-passw0rd"
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+        connection.execute(f"CREATE SCHEMA tenant AUTHORIZATION {role}")
+        dsn = psycopg.conninfo.make_conninfo(database.dsn, user=role, password=password)
+        try:
+            assert migrations.apply(dsn, schema="tenant") == SHIPPED
+            with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for database"):
+                migrations.apply(dsn, schema="another")
+        finally:
+            connection.execute(f"DROP OWNED BY {role}")
+            connection.execute(f"DROP ROLE {role}")
 
 
 def test_two_tenants_share_a_database(database):

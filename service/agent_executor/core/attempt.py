@@ -142,7 +142,7 @@ class Attempt:
         fence = _fence(self.job)
         for number in range(TRIES_IN_PLACE):
             try:
-                return await self._try(fence)
+                return await attempted(self._try(fence))
             except TemporaryError as error:
                 pause = max(error.retry_after or 0.0, PAUSE_IN_PLACE * 2**number) * random.uniform(1, 1.25)  # noqa: S311
                 if number == TRIES_IN_PLACE - 1 or pause > LONGEST_PAUSE:
@@ -156,7 +156,7 @@ class Attempt:
         return None
 
     async def _try(self, fence: "Fence") -> None:
-        outcome = await self._within_time(attempted(self._run(fence)))
+        outcome = await self._within_time(self._run(fence))
         job, results, jobs = self.job, self.parts.results, self.parts.jobs
         match outcome:
             case streaming.Drained():
@@ -165,7 +165,7 @@ class Attempt:
                 event = results.interrupted(self._origin, payload, ordinal=job.interrupts + 1)
                 await self._close("interrupted", event, jobs.interrupt(job.job_id, job.epoch, payload, event))
             case streaming.Finished(values):
-                result = await attempted(asyncio.to_thread(state.result, values))
+                result = state.result(values)
                 event = results.completed(self._origin, result)
                 ours = jobs.finish(job.job_id, job.epoch, "completed", event, result=result)
                 await self._close("completed", event, ours)

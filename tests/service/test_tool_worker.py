@@ -355,7 +355,7 @@ async def test_a_service_that_is_killed_takes_its_workers_along(tmp_path: Path) 
 def workers(runner: ToolRunner) -> list[psutil.Process]:
     """Processes that the runner's template forked."""
     template = runner._pool._template
-    return psutil.Process(template.process.pid).children() if template else []
+    return psutil.Process(template.pid).children() if template else []
 
 
 async def until(condition: Any) -> None:

@@ -13,12 +13,12 @@ from agent_executor.services import sandbox
 from agent_executor.services.sandbox import seccomp, syscalls
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Limits
-from tests.support.hostile_tools import HEAD, TOOL, TOOLS, UNDESCRIBABLE
+from tests.support.hostile_tools import HEAD, TOOL, TOOLS, UNDESCRIBABLE, WALL_SECONDS
 
 GOOD = HEAD + TOOL + "    return victim.upper()\n"
 LIMITS = replace(
     Limits(),
-    wall_seconds=3.0,
+    wall_seconds=WALL_SECONDS,
     cpu_seconds=1,
     memory_bytes=256 << 20,
     file_bytes=4 << 20,

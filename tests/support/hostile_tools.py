@@ -46,14 +46,16 @@ class Hostile(NamedTuple):
         return HEAD + TOOL + "\n".join("    " + line for line in lines) + "\n"
 
 
-SPENT = r"(more than 1 s of CPU|no answer after 3 s)"  # the second on a machine that is busy
+WALL_SECONDS = 8  # a machine that is busy needs some for the good calls too
+LATE = f"no answer after {WALL_SECONDS} s"
+SPENT = rf"(more than 1 s of CPU|{LATE})"  # the second on a machine that is busy
 REFUSED = r"^(refused: \w+ ?)+$"
 X86 = platform.machine() == "x86_64"
 PTRACE, IO_URING, VM_READ, UNSHARE, PIDFD = (101, 425, 310, 272, 434) if X86 else (117, 425, 270, 97, 434)
 
 TOOLS = (
     Hostile("loops forever", "while True: pass", SPENT),
-    Hostile("sleeps forever", "time.sleep(10**6)", "no answer after 3 s"),
+    Hostile("sleeps forever", "time.sleep(10**6)", LATE),
     Hostile(
         "ignores every signal and loops",
         """
@@ -63,7 +65,7 @@ while True: pass
 """,
         SPENT,
     ),
-    Hostile("stops itself", "os.kill(os.getpid(), signal.SIGSTOP)", "no answer after 3 s"),
+    Hostile("stops itself", "os.kill(os.getpid(), signal.SIGSTOP)", LATE),
     Hostile(
         "is a fork bomb",
         """
@@ -85,7 +87,7 @@ return refused(lambda: subprocess.run(["/bin/sh", "-c", "id"])) + " " + refused(
 kept = []
 while True: kept.append(bytearray(1 << 20))
 """,
-        "MemoryError",
+        f"MemoryError|{SPENT}",
     ),
     Hostile(
         "fills shared memory",
@@ -96,7 +98,7 @@ while True:
     kept.append(mmap.mmap(-1, 1 << 24))
     kept[-1].write(b"x" * (1 << 24))
 """,
-        "(OSError|MemoryError|no answer after 3 s)",
+        f"OSError|MemoryError|{SPENT}",
     ),
     Hostile(
         "inflates a zip bomb",
@@ -106,7 +108,7 @@ packer = zlib.compressobj(1)
 bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(20)) + packer.flush()
 return str(len(b"".join([zlib.decompress(bomb) for _ in range(20)])))
 """,
-        "MemoryError",
+        f"MemoryError|{SPENT}",
     ),
     Hostile("backtracks in a regular expression", "import re\nre.match(r'(a+)+$', 'a' * 64 + 'b')", SPENT),
     Hostile("exits", "sys.exit(3)", r"called exit\(3\)"),

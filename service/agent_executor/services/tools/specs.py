@@ -40,6 +40,11 @@ class Limits:
             network=settings.tool_network,
         )
 
+    def walls(self, directory: str) -> dict[str, Any]:
+        """What the kernel is to hold a worker to, as the fields of `sandbox.Walls`."""
+        kept = ("memory_bytes", "cpu_seconds", "file_bytes", "open_files", "network")
+        return {"directory": directory, **{name: getattr(self, name) for name in kept}}
+
 
 @dataclass(frozen=True)
 class ToolSpec:

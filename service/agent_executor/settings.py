@@ -128,7 +128,9 @@ class Settings(BaseModel):
 
     http_host: Host = Field("0.0.0.0", description="Address that the API listens on.")  # noqa: S104  # a pod's own
     http_port: AnyPort = Field(8080, description="Port that the API listens on.")
-    http_max_body_bytes: Count = Field(MEGABYTE, description="Largest request body; more is 413.")
+    http_max_body_bytes: Count = Field(
+        1_000_000, description="Largest request body, more is 413; with its headers it has to fit NATS's max_payload."
+    )
     agent_executor_api_token: SecretStr | None = Field(
         None, description="Bearer token for everything but health, readiness and metrics; unset, no token is asked for."
     )

@@ -4,6 +4,7 @@ Body and headers are the received ones. The message id follows from where the me
 that is buried twice is one dead letter.
 """
 
+import dataclasses
 import hashlib
 import re
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from agent_executor.services.results import Origin, Results, describe, header_va
 from agent_executor.settings import Settings
 
 REASON = "Agent-Executor-Reason"
+CUT = "Agent-Executor-Original-Length"  # bytes of a body that had to be cut
+MARGIN = 128  # bytes for the header above, and for the frame around all of them
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110's token: what NATS clients can write
 
 
@@ -46,7 +49,13 @@ class DeadLetters:
 
     async def keep(self, received: Received, error: PermanentError, job_id: str) -> None:
         """Store one dead letter."""
-        await self._broker.publish(build(self._settings, received, error.message, job_id))
+        letter = build(self._settings, received, error.message, job_id)
+        size = len(letter.payload) + sum(len(name) + len(value.encode()) + 4 for name, value in letter.headers.items())
+        if size + MARGIN > self._broker.max_payload():
+            # It arrived just below the server's limit, and our headers are too much: its beginning is kept.
+            cut = letter.payload[: max(self._broker.max_payload() - MARGIN - size, -len(letter.payload))]
+            letter = dataclasses.replace(letter, payload=cut, headers={**letter.headers, CUT: str(len(letter.payload))})
+        await self._broker.publish(letter)
 
     async def refuse(self, received: Received, fault: Malformed) -> None:
         """Store the dead letter of a malformed event, and say on every channel that this job failed."""

@@ -1,0 +1,96 @@
+import asyncio
+import json
+
+import pytest
+
+from agent_executor import embedded, settings
+from agent_executor.errors import PermanentError, TemporaryError
+from agent_executor.models.jobs import Event
+from agent_executor.services import broker, redis, streams
+from agent_executor.services.broker import Broker
+from agent_executor.services.cloudevents import Malformed
+from agent_executor.services.dead_letters import DeadLetters, Received
+from agent_executor.services.redis import LiveEvents
+from agent_executor.services.results import Results
+from tests.support.runtime import until
+
+
+@pytest.fixture
+def given(env):
+    return settings.load(env)
+
+
+@pytest.fixture
+async def client(given):
+    client = await broker.connect(given)
+    yield client
+    if not client.is_closed:
+        await client.close()
+
+
+async def stored(client, stream):
+    return (await client.jetstream().stream_info(stream)).state.messages
+
+
+async def test_a_published_event_is_stored_once_and_its_stream_is_made_if_it_is_missing(given, client):
+    messages, subject = Broker(client, given), given.subject("status", "completed")
+    for _ in range(2):
+        await messages.publish(Event("j/completed", "j", subject, b"{}", {"Nats-Msg-Id": "j/completed"}))
+    assert await stored(client, given.nats_status_stream) == 1
+
+
+async def test_a_subject_without_a_stream_is_said(given, client):
+    with pytest.raises(TemporaryError, match="elsewhere: no stream takes this subject"):
+        await Broker(client, given).store(f"{given.nats_subject_prefix}.elsewhere", b"", {})
+
+
+async def test_without_a_connection_nothing_is_kept_for_later(given, client):
+    await client.close()
+    with pytest.raises(TemporaryError, match="not connected"):
+        await Broker(client, given).store("x", b"", {})
+
+
+async def test_nats_is_waited_for(given):
+    port = embedded.free_port()
+    waiting = asyncio.create_task(broker.connect(given.model_copy(update={"nats_url": f"nats://127.0.0.1:{port}"})))
+    done, _ = await asyncio.wait({waiting}, timeout=1.2)
+    assert not done
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+
+
+async def test_the_largest_message_that_arrived_can_be_buried(given, client):
+    await streams.ensure(client.jetstream(), given)
+    live = redis.connect(given)
+    messages = Broker(client, given)
+    letters = DeadLetters(given, messages, Results(given, messages.max_payload), LiveEvents(live, given))
+    body = b"x" * (messages.max_payload() - 100)
+    await letters.keep(Received(body, {"X-Own": "1"}, "t", "S/1"), PermanentError("x", "why"), "j")
+    await letters.keep(Received(body[:100], {}, "t", "S/2"), PermanentError("x", "why"), "j")
+    first, second = [await client.jetstream().get_msg(given.nats_dead_letter_stream, seq=seq) for seq in (1, 2)]
+    assert body.startswith(first.data)
+    assert len(body) - len(first.data) < 1000
+    assert (first.headers["Agent-Executor-Original-Length"], first.headers["X-Own"]) == (str(len(body)), "1")
+    assert second.data == body[:100]
+    assert "Agent-Executor-Original-Length" not in second.headers
+    await live.aclose()
+
+
+async def test_a_refused_event_is_told_everywhere_once(given, client):
+    await streams.ensure(client.jetstream(), given)
+    live = redis.connect(given)
+    messages, events = Broker(client, given), LiveEvents(live, given)
+    letters = DeadLetters(given, messages, Results(given, messages.max_payload), events)
+    fault = Malformed("body: is not JSON", job_id=given.nats_stream)
+    for _ in range(2):
+        await letters.refuse(Received(b"x", {}, "t", "S/1"), fault)
+        await events.flush()
+    assert await stored(client, given.nats_dead_letter_stream) == 1
+    message = await client.jetstream().get_msg(given.nats_status_stream, seq=1)
+    assert json.loads(message.data)["data"] == {
+        "job_id": given.nats_stream,
+        "error": {"type": "invalid_event", "message": "body: is not JSON", "retryable": False, "attempts": 1},
+    }
+    assert await stored(client, given.nats_status_stream) == 1
+    assert [one["event_type"] for one in await until(lambda: redis.replay(live, given.nats_stream))] == ["end"]
+    await live.aclose()

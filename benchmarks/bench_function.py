@@ -36,7 +36,7 @@ Call = Callable[[bytes], Any]
 def main() -> int:
     sent = request().SerializeToString()
     answer = asyncio.run(FunctionRunner().RunFunction(fnv1.RunFunctionRequest.FromString(sent), None))
-    if len(answer.desired.resources) != 9 or not all(r.ready == fnv1.READY_TRUE for r in answer.desired.resources.values()):
+    if [made.ready for made in answer.desired.resources.values()] != [fnv1.READY_TRUE] * 9:
         sys.exit("the request does not describe nine ready objects, so its figures would mean nothing")
     with tempfile.TemporaryDirectory() as temporary:
         prebuilt = Path(temporary, "answer")
@@ -107,21 +107,23 @@ async def measure(servers: dict[str, tuple[int, int]], sent: bytes) -> tuple[dic
     cpu: dict[tuple[str, int], float] = {}
     wall: dict[tuple[str, int], float] = {}
     rss: list[float] = []
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{servers['ours'][0]}") as ours:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{servers['floor'][0]}") as floor:
-            calls: dict[str, Call] = {"ours": ours.unary_unary(METHOD), "floor": floor.unary_unary(METHOD)}
-            for number in range(ROUNDS + 1):
-                for name, (server, source) in sources.items():
-                    for width in (1, 8):
-                        requests = [source() for _ in range(CALLS)]
-                        before, began = cpu_seconds(servers[server][1]), time.perf_counter()
-                        latencies = await run(calls[server], requests, width)
-                        if number:  # the first round warms up
-                            key = name, width
-                            wall[key] = wall.get(key, 0) + time.perf_counter() - began
-                            cpu[key] = cpu.get(key, 0) + cpu_seconds(servers[server][1]) - before
-                            took.setdefault(key, []).extend(latencies)
-                rss.append(psutil.Process(servers["ours"][1]).memory_info().rss / 2**20)
+    async with (
+        grpc.aio.insecure_channel(f"127.0.0.1:{servers['ours'][0]}") as ours,
+        grpc.aio.insecure_channel(f"127.0.0.1:{servers['floor'][0]}") as floor,
+    ):
+        calls: dict[str, Call] = {"ours": ours.unary_unary(METHOD), "floor": floor.unary_unary(METHOD)}
+        for number in range(ROUNDS + 1):
+            for name, (server, source) in sources.items():
+                for width in (1, 8):
+                    requests = [source() for _ in range(CALLS)]
+                    before, began = cpu_seconds(servers[server][1]), time.perf_counter()
+                    latencies = await run(calls[server], requests, width)
+                    if number:  # the first round warms up
+                        key = name, width
+                        wall[key] = wall.get(key, 0) + time.perf_counter() - began
+                        cpu[key] = cpu.get(key, 0) + cpu_seconds(servers[server][1]) - before
+                        took.setdefault(key, []).extend(latencies)
+            rss.append(psutil.Process(servers["ours"][1]).memory_info().rss / 2**20)
     figures: dict[str, Any] = {}
     for (name, width), latencies in took.items():
         quantiles = statistics.quantiles(latencies, n=100)

@@ -72,7 +72,7 @@ STATUS: dict[str, dict[str, Any]] = {
         "scaleTargetKind": "apps/v1.Deployment",
         "externalMetricNames": ["s0-nats-jetstream-AGENT_EXECUTION"],
         "conditions": [
-            condition("Ready", "True", "ScaledObjectReady", "ScaledObject is defined correctly and is ready for scaling"),
+            condition("Ready", "True", "ScaledObjectReady", "ScaledObject is defined correctly and is ready"),
             condition("Active", "False", "ScalerNotActive", "Scaling is not performed because triggers are not active"),
             condition("Fallback", "False", "NoFallbackFound", "No fallbacks are active on this scaled object"),
             condition("Paused", "Unknown", ""),

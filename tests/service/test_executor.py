@@ -6,15 +6,17 @@ import functools
 import json
 import os
 import sys
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
 from agent_executor import settings
 from agent_executor.core import attempt, executor
+from agent_executor.errors import TemporaryError
 from agent_executor.services import redis
 from tests.service import malformed
-from tests.support.graphs import ECHO, agent, call, calls, plan
+from tests.support.graphs import ECHO, agent, call, calls, configured, plan
 from tests.support.llm_stub import Reply, serve
 from tests.support.runtime import HURRY, caller, job, until, worker
 
@@ -67,6 +69,24 @@ async def ended(env, job_id):
         return messages if messages and messages[-1]["event_type"] == "end" else None
 
     return await until(whole)
+
+
+DELAYS = {
+    "the first delay is the settings'": (TemporaryError("x", "y"), 1, (2.5, 5)),
+    "it doubles": (TemporaryError("x", "y"), 3, (10, 20)),
+    "it is bounded": (TemporaryError("x", "y"), 50, (150, 300)),
+    "an error may have its own": (TemporaryError("x", "y", delay=1), 2, (1, 2)),
+    "a server that asks for more gets more": (TemporaryError("x", "y", retry_after=900), 1, (900, 900)),
+    "and for less gets no less": (TemporaryError("x", "y", retry_after=0.1), 1, (2.5, 5)),
+}
+
+
+@pytest.mark.parametrize(("error", "attempts", "seconds"), DELAYS.values(), ids=DELAYS)
+def test_a_failed_job_is_left_alone_for_a_while(error, attempts, seconds):
+    made = executor.Executor(SimpleNamespace(settings=configured()), None)
+    delays = [made._backoff(error, attempts) for _ in range(100)]
+    assert seconds[0] <= min(delays) <= max(delays) <= seconds[1]
+    assert len(set(delays)) > 1 or seconds[0] == seconds[1]
 
 
 async def test_an_event_becomes_a_result(env):

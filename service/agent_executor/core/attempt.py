@@ -219,7 +219,9 @@ class Attempt:
             self._closing = False
         self.emit("end", {"status": status})
         await self.parts.outbox.send(event)
-        self.parts.observer.finished(status, self.job.seconds_spent + time.monotonic() - self._began)
+        seconds = self.job.seconds_spent + time.monotonic() - self._began
+        log.info("job: ended", status=status, seconds=round(seconds, 3))
+        self.parts.observer.finished(status, seconds)
 
     async def _keep_lease(self) -> None:
         """Renew, and learn of a cancellation; while the database is away nobody else can claim the job either."""

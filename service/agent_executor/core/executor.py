@@ -157,6 +157,7 @@ class Executor:
                 return await self._work(claimed, bury)
 
     async def _work(self, job: Claimed, bury: Bury | None) -> Verdict:
+        log.info("job: taken", epoch=job.epoch, failures=job.failures, resumed=job.has_checkpoint)
         attempt = self._running[job.job_id] = Attempt(self._parts, job)
         if self._draining:
             attempt.drain()
@@ -192,6 +193,7 @@ class Executor:
             await attempt.end("cancelled")
         if attempt.stopped == "drained":
             parts.observer.count("drains")
+            log.info("job: handed over")
             await attempted(parts.jobs.release(job.job_id, job.epoch))
             return Verdict("again")
         return ACK

@@ -22,9 +22,9 @@ from nats.aio.msg import Msg
 
 from agent_executor import settings
 from agent_executor.core.attempt import Parts
-from agent_executor.core.builder import Builder
+from agent_executor.core.builder import Builder, warm
 from agent_executor.core.executor import Executor
-from agent_executor.core.observer import Unobserved
+from agent_executor.models.observer import Unobserved
 from agent_executor.services import broker, database, redis, streams
 from agent_executor.services.dead_letters import DeadLetters
 from agent_executor.services.jobs import Jobs
@@ -37,8 +37,8 @@ from agent_executor.settings import Settings
 
 T = TypeVar("T")
 HURRY = {
-    "NATS_ACK_WAIT_SECONDS": "1",
-    "JOB_LEASE_SECONDS": "1",
+    "NATS_ACK_WAIT_SECONDS": "1.5",
+    "JOB_LEASE_SECONDS": "1.5",
     "JOB_RETRY_DELAY_SECONDS": "0.2",
     "JOB_MAX_ATTEMPTS": "3",
     "DRAIN_SECONDS": "5",
@@ -118,6 +118,7 @@ async def worker(env: Mapping[str, str], **changes: str) -> AsyncIterator[Worker
         letters = DeadLetters(given, messages, results, events)
         consumer = Consumer(client, given, executor, letters, observer)
         made = Worker(given, client, jobs, executor, consumer, outbox, events, observer)
+        await warm()
         for name, run in (("outbox", outbox.run), ("events", events.run), ("consumer", consumer.run)):
             made.tasks[name] = asyncio.create_task(run())
         try:

@@ -19,9 +19,9 @@ from agent_executor.core import limits, state, streaming
 from agent_executor.core.builder import Builder
 from agent_executor.core.classify import attempted
 from agent_executor.core.context import JobContext
-from agent_executor.core.observer import Observer, Span
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
 from agent_executor.models.jobs import Claimed
+from agent_executor.models.observer import Observer, Span
 from agent_executor.services.jobs import Jobs
 from agent_executor.services.outbox import Outbox
 from agent_executor.services.redis import LiveEvents

@@ -9,9 +9,6 @@ import os
 import random
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import Literal
 
 import structlog
 
@@ -21,6 +18,7 @@ from agent_executor.errors import JobError, LeaseLost, PermanentError, Temporary
 from agent_executor.models import definition as definitions
 from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent
 from agent_executor.models.jobs import Busy, Claimed, Finished, NewJob, State
+from agent_executor.models.verdict import ACK, BURIED, FAILED, LEAVE, Bury, Verdict
 from agent_executor.services.broker import Broker
 from agent_executor.services.cloudevents import Incoming
 from agent_executor.services.results import Origin, describe
@@ -32,24 +30,6 @@ STRANGER_DELIVERIES = 5  # a cancel or resume may overtake its job on the way; s
 STRANGER_SECONDS = 1.0
 HELD_SECONDS = 0.2  # beyond somebody else's lease
 AWAY_SECONDS = 2.0  # until a database that was away is asked for a job again
-
-Bury = Callable[[PermanentError], Awaitable[None]]
-"""Keeps the message as a dead letter; raises TemporaryError if that could not be done."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """How to settle the message: done with (ack), again in `seconds`, never again (term), or not ours to settle."""
-
-    settle: Literal["ack", "again", "term", "leave"]
-    seconds: float = 0.0
-    failed: bool = False
-
-
-ACK = Verdict("ack")
-FAILED = Verdict("ack", failed=True)
-BURIED = Verdict("term", failed=True)
-LEAVE = Verdict("leave")
 
 
 class Executor:

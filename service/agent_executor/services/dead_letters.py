@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nats.aio.msg import Msg
+
 from agent_executor.errors import PermanentError
 from agent_executor.models.jobs import Event
 from agent_executor.services.broker import Broker
@@ -36,6 +38,13 @@ class Received:
     headers: Mapping[str, str]
     token: str
     place: str
+
+
+def of_message(message: Msg) -> Received:
+    """A JetStream message as it came."""
+    meta = message.metadata
+    place = f"{meta.stream}/{meta.sequence.stream}/{meta.timestamp.timestamp()}"
+    return Received(message.data, message.headers or {}, message.subject.rpartition(".")[2], place)
 
 
 class DeadLetters:

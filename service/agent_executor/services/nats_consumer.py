@@ -12,6 +12,7 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Protocol
 
 import nats.errors
 import structlog
@@ -19,12 +20,12 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
-from agent_executor.core.executor import Executor, Verdict
-from agent_executor.core.observer import Observer
 from agent_executor.errors import PermanentError, TemporaryError
+from agent_executor.models.observer import Observer
+from agent_executor.models.verdict import BURIED, Bury, Verdict
 from agent_executor.services import cloudevents, streams
-from agent_executor.services.cloudevents import Malformed
-from agent_executor.services.dead_letters import DeadLetters, Received
+from agent_executor.services.cloudevents import Incoming, Malformed
+from agent_executor.services.dead_letters import DeadLetters, of_message
 from agent_executor.settings import Settings
 
 log = structlog.get_logger()
@@ -38,15 +39,23 @@ AWAY_SECONDS = 2.0
 IDLE = ("404", "408")  # answers to a request that found nothing
 
 
+class Handler(Protocol):
+    """Whoever sees an event to its end (`core.executor`)."""
+
+    async def handle(self, incoming: Incoming, bury: Bury, *, delivery: int) -> Verdict:
+        """What to do with the message. `delivery` counts from 1. Raises nothing but cancellation."""
+        ...
+
+
 class Consumer:
     """Takes jobs for one process; `run` ends once `stop` was called and every slot is free."""
 
     def __init__(
-        self, client: Client, settings: Settings, executor: Executor, dead_letters: DeadLetters, observer: Observer
+        self, client: Client, settings: Settings, handler: Handler, dead_letters: DeadLetters, observer: Observer
     ) -> None:
         self._client = client
         self._settings = settings
-        self._executor = executor
+        self._handler = handler
         self._dead_letters = dead_letters
         self._observer = observer
         self._jetstream = client.jetstream()
@@ -105,7 +114,7 @@ class Consumer:
         await asyncio.shield(self._answer(message, verdict))
 
     async def _judge(self, message: Msg) -> Verdict:
-        received = _received(message)
+        received = of_message(message)
         try:
             incoming = cloudevents.parse(message.data, message.headers or {}, message.subject)
         except Malformed as fault:
@@ -116,13 +125,13 @@ class Consumer:
                 log.warning("event: put back", error=error.type, message=error.message)
                 return Verdict("again", AWAY_SECONDS)
             self._observer.count("dead_letters")
-            return Verdict("term", failed=True)
+            return BURIED
 
         async def bury(error: PermanentError) -> None:
             await self._dead_letters.keep(received, error, incoming.job_id)
             self._observer.count("dead_letters")
 
-        return await self._executor.handle(incoming, bury, delivery=message.metadata.num_delivered)
+        return await self._handler.handle(incoming, bury, delivery=message.metadata.num_delivered)
 
     async def _answer(self, message: Msg, verdict: Verdict) -> None:
         if verdict.settle in ("ack", "term"):
@@ -236,9 +245,3 @@ class Consumer:
 
 
 _REQUEST = json.dumps({"batch": 1, "expires": int(REQUEST_SECONDS * 1e9)}).encode()
-
-
-def _received(message: Msg) -> Received:
-    meta = message.metadata
-    place = f"{meta.stream}/{meta.sequence.stream}/{meta.timestamp.timestamp()}"
-    return Received(message.data, message.headers or {}, message.subject.rpartition(".")[2], place)

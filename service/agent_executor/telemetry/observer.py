@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from opentelemetry.trace import SpanKind
 
-from agent_executor.core.observer import Count, Measure, Span
 from agent_executor.models.jobs import Claimed
+from agent_executor.models.observer import Count, Measure, Span
 from agent_executor.telemetry import traces
 from agent_executor.telemetry.metrics import Metrics
 from agent_executor.telemetry.traces import Traces

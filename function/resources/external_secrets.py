@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from function.claim import Claim
     from function.platform import Platform
-    from function.schemas.external_secret import Data, ExternalSecret
+    from function.schemas.external_secret import ExternalSecret, ExternalSecretSpec
+    from function.spec import StoreRef
 
 # Environment variable to parameter; the parameter's full name is the claim's prefix and this.
 POSTGRES: Mapping[str, str] = MappingProxyType(
@@ -68,17 +69,19 @@ def _external_secret(claim: Claim, name: str, parameters: Mapping[str, str]) -> 
         "apiVersion": "external-secrets.io/v1",
         "kind": "ExternalSecret",
         "metadata": metadata(claim, name),
-        "spec": {
-            "refreshInterval": claim.refresh_interval,
-            # Without a kind External Secrets looks for a SecretStore in the claim's namespace.
-            "secretStoreRef": {"kind": claim.store.kind, "name": claim.store.name},
-            # Owner: deleting the claim deletes the Secret, too.
-            "target": {"name": name, "creationPolicy": "Owner"},
-            "data": [_data(key, claim.parameter_prefix + parameter) for key, parameter in parameters.items()],
-        },
+        "spec": _spec(name, claim.store, claim.refresh_interval, claim.parameter_prefix, tuple(parameters.items())),
     }
 
 
 @fixed
-def _data(key: str, parameter: str) -> Data:
-    return {"secretKey": key, "remoteRef": {"key": parameter}}
+def _spec(
+    name: str, store: StoreRef, interval: str, prefix: str, parameters: tuple[tuple[str, str], ...]
+) -> ExternalSecretSpec:
+    return {
+        "refreshInterval": interval,
+        # Without a kind External Secrets looks for a SecretStore in the claim's namespace.
+        "secretStoreRef": {"kind": store.kind, "name": store.name},
+        # Owner: deleting the claim deletes the Secret, too.
+        "target": {"name": name, "creationPolicy": "Owner"},
+        "data": [{"secretKey": key, "remoteRef": {"key": prefix + parameter}} for key, parameter in parameters],
+    }

@@ -51,6 +51,7 @@ def render(claim: Claim, platform: Platform) -> NetworkPolicy:
     }
 
 
+@fixed
 def _dns(peer: Peer) -> NetworkPolicyEgressRule:
     """Without names nothing else can be reached; long answers come over TCP."""
     return {"to": [_peer(peer)], "ports": [_port(peer.port, "UDP"), *_tcp([peer.port])]}
@@ -71,6 +72,7 @@ def _nats(claim: Claim, platform: Platform) -> list[NetworkPolicyEgressRule]:
     return [{"to": [*inside, *outside], "ports": ports}] if inside or outside else []
 
 
+@fixed
 def _to(peer: Peer) -> NetworkPolicyEgressRule:
     return {"to": [_peer(peer)], "ports": _tcp([peer.port])}
 

@@ -35,7 +35,10 @@ def render(claim: Claim, _: Platform) -> ScaledObject:
             "minReplicaCount": claim.min_replicas,
             "maxReplicaCount": claim.max_replicas,
             "advanced": _slowly_down(),
-            "triggers": [_jobs(claim), *_office_hours(claim)],
+            "triggers": [
+                _jobs(claim.monitoring_endpoint, claim.account, claim.stream, claim.consumer, claim.lag_threshold),
+                *_office_hours(claim),
+            ],
         },
     }
 
@@ -45,15 +48,16 @@ def _metadata(claim: Claim) -> ObjectMeta:
     return {**shared, "annotations": {PAUSED_REPLICAS: "0"}} if claim.paused else shared
 
 
-def _jobs(claim: Claim) -> Trigger:
+@fixed
+def _jobs(endpoint: str, account: str, stream: str, consumer: str, lag_threshold: int) -> Trigger:
     return {
         "type": "nats-jetstream",
         "metadata": {
-            "natsServerMonitoringEndpoint": claim.monitoring_endpoint,
-            "account": claim.account,
-            "stream": claim.stream,
-            "consumer": claim.consumer,
-            "lagThreshold": str(claim.lag_threshold),
+            "natsServerMonitoringEndpoint": endpoint,
+            "account": account,
+            "stream": stream,
+            "consumer": consumer,
+            "lagThreshold": str(lag_threshold),
             "activationLagThreshold": "0",
         },
     }

@@ -34,6 +34,8 @@ platform = click.option(
 
 def main(arguments: Sequence[str] | None = None, *, profiles: Mapping[str, SizeProfile] | None = None) -> None:
     """Run the command line and exit; `profiles`, in a platform's own main, takes the place of the standard ones."""
+    # No other package's plugin is to see a claim; and looking for some reads the metadata of everything installed.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         status = commands.main(arguments, PROGRAM, standalone_mode=False, obj=profiles)
         sys.stdout.flush()

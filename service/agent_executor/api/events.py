@@ -6,9 +6,11 @@ how it ended. Invariant: a stream of a finished job always ends with `end`.
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
+import psycopg
 from fastapi import APIRouter, Header
 from fastapi.responses import StreamingResponse
 
@@ -20,7 +22,9 @@ from agent_executor.services import redis
 from agent_executor.services.json import dump
 
 AWAY_SECONDS = 0.5
+PATIENCE = 3  # attempts to read the log before the row has to do: a reconnect loses no event
 LONGEST = 32  # digits of a `seq`
+LARGEST = 2**63 - 2  # a Redis Stream's ids have 64 bits
 router = APIRouter(tags=["jobs"])
 DONE = ("completed", "failed", "cancelled")
 
@@ -62,14 +66,17 @@ async def _frames(service: Parts, job_id: str, after: int) -> AsyncIterator[byte
 
 async def _messages(service: Parts, job_id: str, after: int) -> AsyncIterator[dict[str, Any] | None]:
     """A job's messages until `end`; None stands for a second without any."""
-    ended = None
+    ended, troubles = None, 0
     while not service.stopping.is_set():
         try:
-            async for message in redis.follow(service.redis, job_id, after):
+            async for message in redis.follow(service.watchers, job_id, after):
+                troubles = 0
                 if message is not None:
                     after = message["seq"]
-                    yield message
-                    if message["event_type"] == "end":
+                    if message["event_type"] != "end":
+                        yield message
+                    elif not await _went_on(service, message):
+                        yield message
                         return
                 elif service.stopping.is_set():
                     return
@@ -79,9 +86,13 @@ async def _messages(service: Parts, job_id: str, after: int) -> AsyncIterator[di
                 else:
                     ended = await _ending(service, job_id, after)
                     yield None
+        except psycopg.OperationalError:  # the log may hold more, so nothing is said of the end
+            yield None
+            await asyncio.sleep(AWAY_SECONDS)
         except redis.TROUBLE:
-            if ended := await _ending(service, job_id, after):
-                yield ended
+            troubles += 1
+            if troubles >= PATIENCE and (gone := await _last_word(service, job_id, after)):
+                yield gone
                 return
             yield None
             await asyncio.sleep(AWAY_SECONDS)
@@ -90,8 +101,8 @@ async def _messages(service: Parts, job_id: str, after: int) -> AsyncIterator[di
 async def _ending(service: Parts, job_id: str, after: int) -> dict[str, Any] | None:
     """What the job's row knows of its end, as the last message; None while it runs."""
     job = await service.jobs.get(job_id)
-    if job is not None and job.state not in DONE:
-        return None
+    if job is not None and job.state not in DONE and (after or job.state != "interrupted"):
+        return None  # who has seen the interrupt waits for what follows the answer
     return {
         "event_type": "end",
         "data": {"status": job.state if job else "unknown"},
@@ -100,6 +111,23 @@ async def _ending(service: Parts, job_id: str, after: int) -> dict[str, Any] | N
         "trace_id": job.trace_id if job else None,
         "ts": (job.finished_at or job.updated_at).isoformat() if job else None,
     }
+
+
+async def _last_word(service: Parts, job_id: str, after: int) -> dict[str, Any] | None:
+    """The same while Dragonfly is away; None too while PostgreSQL is."""
+    with contextlib.suppress(psycopg.OperationalError):
+        return await _ending(service, job_id, after)
+    return None
+
+
+async def _went_on(service: Parts, end: dict[str, Any]) -> bool:
+    """Whether this `end` is that of an interrupt which has been answered since."""
+    if end["data"].get("status") != "interrupted":
+        return False
+    if await redis.replay(service.watchers, end["job_id"], end["seq"], count=1):
+        return True
+    job = await service.jobs.get(end["job_id"])
+    return job is not None and job.state in ("queued", "running")
 
 
 def _frame(message: dict[str, Any]) -> bytes:
@@ -112,4 +140,4 @@ def _position(last_event_id: str | None) -> int:
         return 0
     if not (last_event_id.isascii() and last_event_id.isdigit()):
         raise problems.Refused(400, "Last-Event-ID: is not one of ours, and would be right as the `id` of an event")
-    return int(last_event_id)
+    return min(int(last_event_id), LARGEST)

@@ -47,5 +47,6 @@ class Guard:
         await self._app({**scope, "path": path}, receive, send)
 
     def _knows(self, header: str) -> bool:
+        """Whether it holds the token, byte for byte; Starlette reads headers as Latin-1."""
         given = header[len(SCHEME) :].strip() if header.lower().startswith(SCHEME) else ""
-        return self._token is not None and hmac.compare_digest(given.encode("utf-8", "replace"), self._token)
+        return self._token is not None and hmac.compare_digest(given.encode("latin-1"), self._token)

@@ -5,6 +5,7 @@ this process next; what can never run is refused, and told like any other malfor
 """
 
 import asyncio
+import contextlib
 import re
 import time
 import uuid
@@ -13,7 +14,6 @@ from typing import Annotated, Any
 import psycopg
 import structlog
 from fastapi import APIRouter, Header, Request, Response
-from psycopg_pool import PoolTimeout
 from pydantic import BaseModel
 
 from agent_executor.api import problems
@@ -32,6 +32,8 @@ log = structlog.get_logger()
 
 TOKEN = "http"  # noqa: S105  # the subject's last token, contract section 6
 LONGEST_WAIT = 300  # seconds
+LONGEST_LENGTH = 18  # digits of a Content-Length that is worth reading
+NOTE_SECONDS = 2.0  # to note a job that is stored already
 FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at the job's row
 router = APIRouter(tags=["jobs"])
 
@@ -102,7 +104,8 @@ async def _body(request: Request, most: int) -> bytes:
     """The body, read no further than it may be long."""
     body = bytearray()
     too_large = problems.Refused(413, f"the body is longer than {most} bytes, the most that HTTP_MAX_BODY_BYTES allows")
-    if int(request.headers.get("content-length") or 0) > most:
+    said = request.headers.get("content-length", "")
+    if said.isascii() and said.isdigit() and (len(said) > LONGEST_LENGTH or int(said) > most):
         raise too_large
     async for chunk in request.stream():
         body += chunk
@@ -118,7 +121,7 @@ async def _refuse(service: Parts, body: bytes, raw: list[tuple[bytes, bytes]], m
     try:
         await service.dead_letters.refuse(received, malformed)
     except TemporaryError as error:
-        raise problems.Refused(503, error.message, headers={"Retry-After": "1"}) from None
+        raise problems.Refused(503, error.message, headers=problems.AGAIN) from None
     service.metrics.dead_letters.inc()
 
 
@@ -133,11 +136,12 @@ async def _store(service: Parts, incoming: Incoming) -> None:
     try:
         await service.broker.store(subject, incoming.body, headers.forwarded(incoming.headers))
     except TemporaryError as error:
-        raise problems.Refused(503, error.message, headers={"Retry-After": "1"}) from None
+        raise problems.Refused(503, error.message, headers=problems.AGAIN) from None
     if isinstance(incoming.event, JobExecutionEvent):
         try:
-            await service.jobs.enqueue(new_job(incoming, incoming.event))
-        except (psycopg.Error, PoolTimeout) as error:  # JetStream has the event: the job will be noted when it is taken
+            async with asyncio.timeout(NOTE_SECONDS):
+                await service.jobs.enqueue(new_job(incoming, incoming.event))
+        except (psycopg.Error, TimeoutError) as error:  # JetStream has the event: whoever takes the job will note it
             log.warning("http: a job is not in the table yet", job_id=incoming.job_id, error=type(error).__name__)
 
 
@@ -151,8 +155,9 @@ async def _outcome(service: Parts, job_id: str, seconds: int) -> Event | None:
     """The event that told the job's end, or its interrupt, once there is one; None if it takes longer."""
     deadline, pause = time.monotonic() + seconds, FIRST_LOOK
     while not service.stopping.is_set():
-        if (found := await service.jobs.outcome(job_id)) and found.event:
-            return found.event
+        with contextlib.suppress(psycopg.OperationalError):  # the event is stored: there is nothing to take back
+            if (found := await service.jobs.outcome(job_id)) and found.event:
+                return found.event
         left = deadline - time.monotonic()
         if left <= 0:
             return None

@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> FastAPI:
             app.state.service, app.state.parts = service, service.parts
             yield
 
-    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, **description.ABOUT)
+    app = FastAPI(lifespan=lifespan, docs_url=None, redoc_url=None, redirect_slashes=False, **description.ABOUT)
     problems.install(app)
     for routes in (intake.router, jobs.router, events.router, health.router, description.router):
         app.include_router(routes)

@@ -24,7 +24,8 @@ class Parts:
     metrics: Metrics
     jobs: Jobs
     broker: Broker
-    redis: redis.asyncio.Redis
+    watchers: redis.asyncio.Redis
+    """For streams of events, each of which holds a connection: they must not take those of the jobs."""
     cancel: Callable[[str], Awaitable[State | None]]
     """Asks for the end of a job, wherever it is; None if the job is not known."""
     dead_letters: DeadLetters

@@ -7,16 +7,22 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import compile_path
+
+from agent_executor.errors import TemporaryError
 
 log = structlog.get_logger()
 
 MEDIA_TYPE = "application/problem+json"
+AGAIN = {"Retry-After": "1"}  # seconds, with a 503
 
 
 class Problem(BaseModel):
@@ -68,19 +74,41 @@ def install(app: FastAPI) -> None:
         return answer(error.status, error.detail, error.headers, error.more)
 
     @app.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return answer(error.status_code, _DETAILS.get(error.status_code, error.detail), error.headers)
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        headers = error.headers
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED and (allowed := _allowed(app, request.scope["path"])):
+            headers = {"Allow": allowed}
+        return answer(error.status_code, _DETAILS.get(error.status_code, error.detail), headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         faults = [f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
         return answer(400, "; ".join(faults))
 
+    @app.exception_handler(psycopg.OperationalError)  # the pool's own errors are of this kind
+    @app.exception_handler(psycopg.errors.UndefinedTable)
+    @app.exception_handler(TemporaryError)
+    async def away(_: Request, error: psycopg.Error | TemporaryError) -> JSONResponse:
+        log.warning("http: a dependency is away", error=type(error).__name__)
+        return answer(503, "PostgreSQL or NATS is away, as /ready says; try again later", AGAIN)
+
+    @app.exception_handler(ClientDisconnect)
+    async def gone(_: Request, __: ClientDisconnect) -> JSONResponse:
+        return answer(400, "the body ended too early")  # for nobody: who would read it has hung up
+
     # Starlette hands over what nothing above knows, after the response is sent it raises it again for the server's log.
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
         log.error("http: unforeseen", method=request.method, exc_info=error)
         return answer(500, "something here went wrong; the log says what")
+
+
+def _allowed(app: FastAPI, path: str) -> str:
+    """Every method of a path; Starlette names those of the first route that fits."""
+    for template, operations in app.openapi()["paths"].items():
+        if compile_path(template)[0].match(path):
+            return ", ".join(sorted(method.upper() for method in operations))
+    return ""
 
 
 _DETAILS = {404: "there is nothing at this path", 405: "this path does not take this method"}

@@ -40,6 +40,7 @@ from agent_executor.telemetry.traces import Traces
 log = structlog.get_logger()
 
 PURGE_SECONDS = 3600.0
+WATCHERS = 1000  # streams of events that are served side by side; more of them take turns
 LOOK_SECONDS = 5.0  # between two looks at the outbox
 LAG_SECONDS = 0.5  # between two looks at the event loop
 HAND_OVER_SECONDS = 5.0  # after the drain: a write that hangs must not keep the pod
@@ -65,6 +66,7 @@ class Service:
         )
         self._nats = Client()
         self._redis = redis.connect(settings)
+        self._watchers = redis.connect(settings, connections=WATCHERS)
         self._events = LiveEvents(self._redis, settings)
         store = Broker(self._nats, settings)
         results = Results(settings, store.max_payload)
@@ -81,7 +83,7 @@ class Service:
 
         graphs = builder.Builder(
             settings,
-            Saver(self._pool),
+            Saver(self._pool, measure=metrics.checkpoint.observe),
             self._tools,
             http_request=built_in.http_request(settings),
             mcp=built_in.mcp_tools(settings),
@@ -101,7 +103,7 @@ class Service:
             metrics=metrics,
             jobs=jobs,
             broker=store,
-            redis=self._redis,
+            watchers=self._watchers,
             cancel=self._executor.cancel,
             dead_letters=dead_letters,
             probes=probes.of(self._pool, self._redis, self._nats, lambda: self._consumer.ready),
@@ -151,6 +153,7 @@ class Service:
         if not self._nats.is_closed:
             await self._nats.close()
         await self._redis.aclose()
+        await self._watchers.aclose()
         await self._pool.close()
         await asyncio.to_thread(self._traces.close)
 

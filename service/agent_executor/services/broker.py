@@ -39,7 +39,8 @@ async def open_(client: Client, settings: Settings) -> None:
         log.warning("nats: trouble", error=type(error).__name__)
 
     async def on_disconnect() -> None:
-        log.warning("nats: disconnected")
+        if not client.is_closed:  # by ourselves
+            log.warning("nats: disconnected")
 
     async def on_reconnect() -> None:
         log.info("nats: connected again")

@@ -5,7 +5,7 @@ nobody, and ten jobs share their commits. Rows that carry a fence are written on
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,9 +62,15 @@ class Rows:
 class Writer:
     """Gathers rows and writes them; belongs to one event loop."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        pool: AsyncConnectionPool[Any],
+        loop: asyncio.AbstractEventLoop,
+        measure: Callable[[float], None] | None = None,
+    ) -> None:
         self._pool = pool
         self._loop = loop
+        self._measure = measure
         self._waiting: list[Rows] = []
         self._writing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -142,7 +148,11 @@ class Writer:
                 cursor = await connection.execute(sql.STORE, parameters, binary=True)
                 return {row[0] for row in await cursor.fetchall()}
 
-        return await retried(self._pool, execute)
+        began = self._loop.time()
+        lost = await retried(self._pool, execute)
+        if self._measure:
+            self._measure(self._loop.time() - began)
+        return lost
 
 
 def _settle(rows: Rows, error: BaseException | None) -> None:

@@ -10,7 +10,7 @@ raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,10 +66,11 @@ class Fence:
 class Saver(AsyncPostgresSaver):
     """The service's checkpointer; `pool` is `database.pool`'s."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], *, measure: Callable[[float], None] | None = None) -> None:
+        """`measure` is told the seconds of each statement that writes."""
         super().__init__(pool, serde=Serde())
         self._pool = pool
-        self._writer = Writer(pool, self.loop)
+        self._writer = Writer(pool, self.loop, measure)
 
     async def setup(self) -> None:
         """Refuse: migrations own the schema."""

@@ -17,6 +17,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from agent_executor.services.json import clean
 
 CONNECT_SECONDS = 5
+RECONNECT_SECONDS = 3.0
 POOL_SECONDS = 10.0  # to wait for a free connection, or for a server that is away
 SILENCE_SECONDS = 10  # after which unanswered packets mean that the server is gone
 STATEMENT_SECONDS = 30
@@ -52,6 +53,8 @@ def pool(dsn: str, *, schema: str, size: int) -> AsyncConnectionPool:
         max_size=size,
         open=False,
         timeout=POOL_SECONDS,
+        # The library waits ever longer between attempts, up to minutes; given up, the next request tries at once.
+        reconnect_timeout=RECONNECT_SECONDS,
         # Prepared at the first use: every statement here is one of a few, used for every job.
         kwargs={"autocommit": True, "prepare_threshold": 0},
         name="agent-executor",

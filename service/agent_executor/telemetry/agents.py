@@ -18,7 +18,7 @@ from opentelemetry.trace import SpanKind
 
 from agent_executor.services.json import clean
 from agent_executor.telemetry import traces
-from agent_executor.telemetry.metrics import Metrics
+from agent_executor.telemetry.metrics import NAME_LENGTH, Metrics
 from agent_executor.telemetry.traces import Traces
 
 TAKES_HEADERS = ("openai", "anthropic")  # whose clients take `extra_headers` with a call
@@ -67,7 +67,7 @@ class Watch(AgentMiddleware[Any, Any]):
     ) -> ToolMessage | Command[Any]:
         """One tool call; the one that starts a sub-agent has that agent's span inside."""
         call = request.tool_call
-        name = str(clean(call["name"]))
+        name = str(clean(call["name"]))[:NAME_LENGTH]  # the model chose it
         attributes = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": name,
@@ -79,7 +79,7 @@ class Watch(AgentMiddleware[Any, Any]):
             if self._traces.content:
                 span.set_attribute("gen_ai.tool.call.arguments", _text(call["args"]))
             if name == SUB_AGENT_TOOL:
-                sub_agent = str(clean(call["args"].get("subagent_type", "")))
+                sub_agent = str(clean(call["args"].get("subagent_type", "")))[:NAME_LENGTH]
                 spans.enter_context(invoked(self._traces, sub_agent))
             answer = await handler(request)
             if isinstance(answer, ToolMessage) and answer.status == "error":

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         Container,
         ContainerPort,
         EnvVar,
+        ObjectMeta,
         PodSecurityContext,
         PodSpec,
         PodTemplateSpec,
@@ -58,10 +59,11 @@ def render(claim: Claim, _: Platform) -> Deployment:
 
 def _template(claim: Claim) -> PodTemplateSpec:
     asked = claim.pod_template
-    template: PodTemplateSpec = {"metadata": {"labels": {**asked.labels, **labels(claim)}}, "spec": _pod(claim)}
+    shared = labels(claim)
+    described: ObjectMeta = {"labels": {**asked.labels, **shared} if asked.labels else shared}
     if asked.annotations:
-        template["metadata"]["annotations"] = dict(asked.annotations)
-    return template
+        described["annotations"] = dict(asked.annotations)
+    return {"metadata": described, "spec": _pod(claim)}
 
 
 def _pod(claim: Claim) -> PodSpec:
@@ -72,7 +74,7 @@ def _pod(claim: Claim) -> PodSpec:
         "enableServiceLinks": False,  # or every Service of the namespace would add variables, some named like ours
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": _pod_locked_down(),
-        "initContainers": [_migrations(claim)],
+        "initContainers": [_migrations(claim.image, claim.postgres_secret, claim.postgres_schema)],
         "containers": [_executor(claim)],
         "volumes": [_scratch()],
     }
@@ -100,13 +102,14 @@ def _as_given(model: Model) -> dict[str, Any]:
     return model.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True)
 
 
-def _migrations(claim: Claim) -> Container:
+@fixed
+def _migrations(image: str, secret: str, schema: str) -> Container:
     """Brings the schema up to date, with what it takes to reach PostgreSQL and nothing else."""
     return {
         "name": "run-migrations",
-        "image": claim.image,
+        "image": image,
         "command": ["scripts/ci/run-migrations.sh"],
-        "env": _postgres(claim),
+        "env": _postgres(secret, schema),
         "resources": _migration_resources(),
         "securityContext": _locked_down(),
         "volumeMounts": [_tmp()],
@@ -144,7 +147,7 @@ def _environment(claim: Claim) -> list[EnvVar]:
     asked: list[EnvVar] = [{"name": variable.name, "value": variable.value} for variable in claim.env]
     return [
         *own,
-        *_postgres(claim),
+        *_postgres(claim.postgres_secret, claim.postgres_schema),
         *_from_secret(claim.dragonfly_secret, external_secrets.DRAGONFLY),
         # A team that uses one provider has one key. Where the Secret is made here it always has both, and must be
         # waited for: a pod that started without it would not see the keys until the next rollout.
@@ -153,9 +156,8 @@ def _environment(claim: Claim) -> list[EnvVar]:
     ]
 
 
-def _postgres(claim: Claim) -> list[EnvVar]:
-    schema = _plain("POSTGRES_SCHEMA", claim.postgres_schema)
-    return [*_from_secret(claim.postgres_secret, external_secrets.POSTGRES), schema]
+def _postgres(secret: str, schema: str) -> list[EnvVar]:
+    return [*_from_secret(secret, external_secrets.POSTGRES), _plain("POSTGRES_SCHEMA", schema)]
 
 
 def _from_secret(secret: str, keys: Iterable[str], *, optional: bool = False) -> list[EnvVar]:

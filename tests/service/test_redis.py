@@ -64,6 +64,18 @@ async def test_messages_are_published_and_kept_as_the_contract_has_them(env, job
         assert 0 < await client.ttl(f"{channel(job_id)}:log") <= 86_400
 
 
+async def test_a_server_that_refuses_the_script_gets_the_same_one_by_one(env, job_id, monkeypatch):
+    monkeypatch.setattr(redis, "_SCRIPT", "return redis.call('NO-SUCH-COMMAND')")
+    async with sender(env) as (client, events):
+        heard = await listened(client, job_id, 3)
+        emit = events.stream(job_id, "t", 1)
+        for kind in ("on_state_update", "on_llm_stream", "end"):
+            emit(kind, {})
+        assert [message["seq"] for message in await heard] == [1, 2, 3]
+        assert [message["seq"] for message in await replay(client, job_id)] == [1, 2, 3]
+        assert 0 < await client.ttl(f"{channel(job_id)}:log") <= 86_400
+
+
 async def test_an_idle_sender_sends_at_once(env, job_id):
     async with sender(env) as (client, events):
         heard = await listened(client, job_id, 1)

@@ -76,6 +76,7 @@ class LiveEvents:
         self._filled = asyncio.Event()
         self._sending: asyncio.Lock = asyncio.Lock()
         self._away = False
+        self._scripts = True
         self.dropped = 0
 
     def stream(self, job_id: str, trace_id: str, epoch: int) -> Callable[[str, dict[str, Any]], None]:
@@ -141,18 +142,12 @@ class LiveEvents:
             batch = [self._buffer[i] for i in range(min(len(self._buffer), BATCH_MESSAGES))]
             if not batch:
                 return True
-            pipeline = self._client.pipeline(transaction=False)
-            for message in batch:
-                name = channel(message.job_id)
-                pipeline.publish(name, message.body)
-                pipeline.xadd(
-                    f"{name}:log", {"event": message.body}, id=f"{message.seq}-0", maxlen=self._length, approximate=True
-                )
-            for job_id in {message.job_id for message in batch}:
-                pipeline.expire(f"{channel(job_id)}:log", self._expiry)
             try:
-                # An id that is there already (sent before an answer was lost) is an answer like any other.
-                await pipeline.execute(raise_on_error=False)
+                await (self._send_by_script(batch) if self._scripts else self._send_one_by_one(batch))
+            except redis.exceptions.ResponseError as error:
+                self._scripts = False
+                log.info("live events: sent one by one, as scripts are refused", error=str(error)[:80])
+                return True
             except TROUBLE as error:
                 if not self._away:  # once, not twice a second
                     log.warning("live events: Dragonfly is away", error=type(error).__name__)
@@ -167,6 +162,33 @@ class LiveEvents:
             if not self._buffer:
                 self._filled.clear()
             return True
+
+    async def _send_by_script(self, batch: list[_Message]) -> None:
+        """A batch as one command, which costs this process a fifth of what its parts do."""
+        logs = [f"{channel(message.job_id)}:log" for message in batch]
+        bodies = [part for message in batch for part in (f"{message.seq}-0", message.body)]
+        answer: Any = self._client.eval(_SCRIPT, len(logs), *logs, self._length, self._expiry, *bodies)
+        await answer
+
+    async def _send_one_by_one(self, batch: list[_Message]) -> None:
+        pipeline = self._client.pipeline(transaction=False)
+        for message in batch:
+            name, fields = channel(message.job_id), {"event": message.body}
+            pipeline.publish(name, message.body)
+            pipeline.xadd(f"{name}:log", fields, id=f"{message.seq}-0", maxlen=self._length, approximate=True)  # type: ignore[arg-type]
+            pipeline.expire(f"{name}:log", self._expiry)
+        # An id that is there already (sent before an answer was lost) is an answer like any other.
+        await pipeline.execute(raise_on_error=False)
+
+
+# An id that is there already (sent before an answer was lost) is no error: hence pcall.
+_SCRIPT = """
+for i, log in ipairs(KEYS) do
+    redis.call('PUBLISH', string.sub(log, 1, -5), ARGV[2 * i + 2])
+    redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[1], ARGV[2 * i + 1], 'event', ARGV[2 * i + 2])
+    redis.call('EXPIRE', log, ARGV[2])
+end
+"""
 
 
 async def replay(client: redis.asyncio.Redis, job_id: str, after: int = 0, count: int = 1000) -> list[dict[str, Any]]:

@@ -144,11 +144,11 @@ class LiveEvents:
                 return True
             try:
                 await (self._send_by_script(batch) if self._scripts else self._send_one_by_one(batch))
-            except redis.exceptions.ResponseError as error:
-                self._scripts = False
-                log.info("live events: sent one by one, as scripts are refused", error=str(error)[:80])
-                return True
             except TROUBLE as error:
+                if self._scripts and isinstance(error, redis.exceptions.ResponseError):
+                    self._scripts = False
+                    log.info("live events: sent one by one, as scripts are refused", error=str(error)[:80])
+                    return True
                 if not self._away:  # once, not twice a second
                     log.warning("live events: Dragonfly is away", error=type(error).__name__)
                 self._away = True

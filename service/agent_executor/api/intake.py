@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 TOKEN = "http"  # noqa: S105  # the subject's last token, contract section 6
 LONGEST_WAIT = 300  # seconds
+BODY_SECONDS = 30.0  # to send a body in
 LONGEST_LENGTH = 18  # digits of a Content-Length that is worth reading
 NOTE_SECONDS = 2.0  # to note a job that is stored already
 FIRST_LOOK, LONGEST_LOOK = 0.02, 0.5  # seconds between two looks at the job's row
@@ -63,7 +64,7 @@ _BODY = {
             "content": {STRUCTURED: {"schema": {"type": "object"}}},
         },
         202: {"model": Accepted, "headers": {"Location": {"schema": {"type": "string"}}}},
-        **problems.documented(400, 401, 413, 415, 503),
+        **problems.documented(400, 401, 408, 413, 415, 503),
     },
 )
 async def take_event(
@@ -107,10 +108,14 @@ async def _body(request: Request, most: int) -> bytes:
     said = request.headers.get("content-length", "")
     if said.isascii() and said.isdigit() and (len(said) > LONGEST_LENGTH or int(said) > most):
         raise too_large
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > most:
-            raise too_large
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise too_large
+    except TimeoutError:
+        raise problems.Refused(408, f"the body took longer than {BODY_SECONDS:g} s") from None
     return bytes(body)
 
 

@@ -3,6 +3,8 @@ import hashlib
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent
 from agent_executor.services import cloudevents
@@ -183,3 +185,32 @@ def test_a_tracestate_comes_with_its_traceparent():
     incoming = cloudevents.parse(body(DATA), {"traceparent": TRACE, "tracestate": "a=1"})
     assert incoming.tracestate == "a=1"
     assert cloudevents.parse(body(DATA), {"tracestate": "a=1"}).tracestate is None
+
+
+ANY_TEXT = st.text(st.characters(codec=None), max_size=20)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | ANY_TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(ANY_TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+FIELDS = st.sampled_from([*ENVELOPE, *DATA, "time", "subject", "data_base64", "datacontenttype", "traceparent", "x"])
+HEADERS = st.dictionaries(
+    st.sampled_from([*BINARY, "ce-time", "ce-subject", "ce-x", "ce-", "traceparent", "Ce-ID"]), ANY_TEXT, max_size=6
+)
+
+
+@given(
+    st.binary(max_size=50)
+    | st.dictionaries(FIELDS, JSON_VALUES, max_size=6).map(lambda change: body(ENVELOPE | change))
+    | st.dictionaries(FIELDS, JSON_VALUES, max_size=6).map(lambda change: body(DATA | change)),
+    st.sampled_from([{}, BINARY, STRUCTURED]),
+    HEADERS,
+)
+def test_whatever_comes_is_an_event_or_malformed_under_a_usable_job_id(payload, headers, change):
+    try:
+        job_id, reason = cloudevents.parse(payload, headers | change).job_id, ""
+    except Malformed as fault:
+        job_id, reason = fault.job_id, fault.message
+    assert JobCancelEvent(job_id=job_id).job_id == job_id
+    assert "\n" not in reason
+    assert len(reason) < 200

@@ -10,7 +10,7 @@ LOCK        := $(UV) pip compile -q --universal --python-version 3.11 --no-heade
                --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test test-quick test-slow check format generate render packages bench-function bench-service clean
+.PHONY: help setup lock demo test test-quick test-slow check format generate render packages images bench-function bench-service clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -33,6 +33,8 @@ lock: $(UV) ## requirements/*.txt from pyproject.toml, with hashes and without a
 	@$(LOCK) --extra service -o requirements/service.txt
 	@$(LOCK) --extra function --extra service --extra local --group dev -o requirements/dev.txt
 	@$(LOCK) --group checkov -o requirements/checkov.txt
+	@$(LOCK) --group image -o requirements/image.txt
+	@$(LOCK) --group linters -o requirements/linters.txt
 
 $(UV):
 	@$(PYTHON) -m venv build/uv
@@ -72,6 +74,9 @@ render: setup ## the goldens in examples/rendered
 
 packages: setup ## the Function package and both Configuration packages, into build/
 	@$(BIN)/python -m tools.packages
+
+images: ## both images, with the Docker engine of this machine: agent-executor and function-agent-executor
+	@scripts/ci/images.sh
 
 bench-function: setup ## the function beside a prebuilt answer on the same SDK
 	@$(BIN)/python -m benchmarks.bench_function

@@ -5,6 +5,7 @@ ports.
 """
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -195,3 +196,12 @@ def inside(inner: str, outer: str) -> bool:
         and int(b.network_address) <= int(a.network_address)
         and int(a.broadcast_address) <= int(b.broadcast_address)
     )
+
+
+def may_be_in(host: str, networks: Iterable[str]) -> bool:
+    """Whether one of the networks may hold a host: an address has to be in it, what a name resolves to nobody knows."""
+    try:
+        address = ip_address(host.strip("[]"))
+    except ValueError:
+        return any(networks)
+    return any(address in network(one) for one in networks)

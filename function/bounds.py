@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from function import images
-from function.addresses import inside, nats_servers, overlap
+from function.addresses import inside, may_be_in, nats_servers, overlap
 from function.invalid import show
 from function.platform import Platform
 from function.pods import PodTemplate
@@ -74,11 +74,17 @@ def _secrets(spec: Spec, platform: Platform) -> Iterator[str]:
 
 
 def _nats(spec: Spec, namespace: str, platform: Platform) -> Iterator[str]:
-    allowed = platform.nats.namespaces
+    allowed, outside = platform.nats.namespaces, platform.nats.cidrs
     for server in nats_servers(spec.nats_url):
         service = server.service
-        if allowed and service and (service[1] or namespace) not in allowed:
+        if service and allowed and (service[1] or namespace) not in allowed:
             yield f"spec.natsUrl: {show(server.host)} is not in a namespace that the platform allows: {_list(allowed)}"
+        # Its pods could not connect to it, and nothing but a timeout would say so.
+        elif not service and not may_be_in(server.host, outside):
+            yield (
+                f"spec.natsUrl: {show(server.host)} is no Service of the cluster, and not in a network that the "
+                f"platform allows (input.spec.nats.cidrs): {_list(outside)}"
+            )
 
 
 def _egress(rule: Egress, allowed: tuple[Egress, ...], path: str) -> Iterator[str]:
@@ -112,6 +118,15 @@ def _carved(excluded: str, rule: Egress) -> bool:
 def _pods(pods: PodTemplate, platform: Platform) -> Iterator[str]:
     allowed = platform.scheduling
     name, path = pods.priority_class_name, "spec.podTemplate"
+    domains = platform.pod_metadata.allowed_domains
+    for field, keys in (("annotations", pods.annotations), ("labels", pods.labels)):
+        for key in keys:
+            domain = key.rpartition("/")[0]
+            if domain and not any(f".{domain}".endswith(f".{bound}") for bound in domains):
+                yield (
+                    f"{path}.{field}: {show(key)} is not of a domain that the platform allows "
+                    f"(input.spec.podMetadata.allowedDomains): {_list(domains)}"
+                )
     if name is not None and name not in allowed.allowed_priority_classes:
         yield (
             f"{path}.priorityClassName: {show(name)} is not a priority class that the platform allows: "

@@ -100,6 +100,18 @@ class Scheduling(Model):
     """Node labels that a claim may select by."""
 
 
+class PodMetadata(Model):
+    """What claims may say of their pods to others.
+
+    Keys without a domain are private to whoever wrote them, and no controller acts on them; those with one may give a
+    pod a cloud role, a sidecar or another network.
+    """
+
+    allowed_domains: Annotated[Items[SubdomainName], Field(max_length=64)] = ("example.com", "prometheus.io")
+    """Domains of the annotations and labels that a claim may set, each with those below it; keys without a domain are
+    always allowed."""
+
+
 class Limits(Model):
     """How much one claim may take, whatever its size."""
 
@@ -130,6 +142,8 @@ class Platform(Model):
     """Which networks outside the cluster claims may open."""
     scheduling: Scheduling = Scheduling()
     """Where claims may run."""
+    pod_metadata: PodMetadata = PodMetadata()
+    """What claims may say of their pods to others."""
     limits: Limits = Limits()
     """How much one claim may take."""
 

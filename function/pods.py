@@ -148,6 +148,6 @@ class PodTemplate(Model):
     priority_class_name: SubdomainName | None = None
     """A priority class that the platform allows."""
     annotations: Annotated[Map[PodAnnotationKey, FreeText], Field(max_length=64, json_schema_extra=ANNOTATIONS)] = EMPTY
-    """Further annotations of the pods."""
+    """Further annotations of the pods; of a domain that the platform allows, or without one."""
     labels: Annotated[Map[PodLabelKey, LabelValue], Field(max_length=64, json_schema_extra=LABELS)] = EMPTY
-    """Further labels of the pods; not `app` or `app.kubernetes.io/*`."""
+    """Further labels of the pods; of a domain that the platform allows, or without one, and not `app`."""

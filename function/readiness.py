@@ -39,8 +39,12 @@ def judge(kind: str, key: str, observed: Mapping[str, Any]) -> Readiness:
         return NOT_OBSERVED
     if at(found, "metadata", "deletionTimestamp") is not None:
         return DELETING
-    judged = _JUDGES.get(kind)
-    return judged(found, observed) if judged else OBSERVED
+    return _JUDGES[kind](found, observed)
+
+
+def _there(_: Any, __: Mapping[str, Any]) -> Readiness:
+    """Kubernetes gives this kind no condition to wait for."""
+    return OBSERVED
 
 
 def _deployment(found: Any, observed: Mapping[str, Any]) -> Readiness:
@@ -112,8 +116,13 @@ def _source(found: Any, message: str) -> str:
     return f"check that {', '.join(named)} can be read through {store}"
 
 
+# Every kind that is composed, also one that is ready as soon as it is there: a new kind has to be thought about.
 _JUDGES: Mapping[str, Callable[[Any, Mapping[str, Any]], Readiness]] = {
-    "Deployment": _deployment,
+    "ServiceAccount": _there,
     "ExternalSecret": _external_secret,
+    "Deployment": _deployment,
+    "Service": _there,
     "ScaledObject": _scaled_object,
+    "NetworkPolicy": _there,
+    "PodDisruptionBudget": _there,
 }

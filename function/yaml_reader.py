@@ -64,7 +64,7 @@ def parse(text: str) -> Iterator[Parsed]:
         raise SyntaxFaultError(line, f"the character U+{error.character:04X} cannot stand in YAML") from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        problem = str(error.problem or error.context)
+        problem = " ".join(str(error.problem or error.context).split())  # which may quote a line separator
         if "'\\t'" in problem:
             problem = "a tab cannot indent YAML, spaces can"
         raise SyntaxFaultError(mark.line + 1 if mark else 1, problem) from None
@@ -147,7 +147,7 @@ class _Reader:
 
     def _alias(self, name: str, line: int) -> Any:
         if name not in self._anchors:
-            raise SyntaxFaultError(line, f"the alias *{name[:80]} has no anchor before it")
+            raise SyntaxFaultError(line, f"the alias {show(name)} has no anchor before it")
         value, size = self._anchors[name]
         self._count(size, line)
         return value

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 HTTP_PORT = 8080
 DRAIN_SECONDS = 120  # how long jobs in hand may take to reach their next checkpoint after SIGTERM
 GRACE_SECONDS = DRAIN_SECONDS + 30  # and then the time to hand them back, flush results and close connections
-USER_ID = 10001  # any number but 0: an image whose user has only a name could not prove that it is not root
+USER_ID = 65532  # the image's own user, as a number: one that only has a name could not prove that it is not root
 
 
 def render(claim: Claim, _: Platform) -> Deployment:

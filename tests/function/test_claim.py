@@ -90,7 +90,8 @@ def test_the_lag_threshold_follows_the_concurrency_unless_set():
     ],
 )
 def test_the_monitoring_endpoint_is_derived_from_the_first_server(url, endpoint):
-    assert claimed(natsUrl=url).monitoring_endpoint == endpoint
+    body = {**HEAD, "metadata": NAMED, "spec": {**SEED, "natsUrl": url}}
+    assert claim.parse(body, open_to(nats={"cidrs": ["0.0.0.0/0", "::/0"]})).monitoring_endpoint == endpoint
 
 
 def test_the_claims_monitoring_endpoint_beats_the_platforms_and_that_the_derived_one():
@@ -190,6 +191,20 @@ BOUNDED = [
     ),
     ({"natsUrl": "nats://nats.team:4222"}, {"nats": {"namespaces": ["team"]}}, {"nats": {"namespaces": ["nats"]}}),
     ({"natsUrl": "nats://nats:4222"}, {"nats": {"namespaces": ["ai"]}}, {"nats": {"namespaces": ["nats"]}}),
+    ({"natsUrl": "tls://nats.example.com"}, {"nats": {"cidrs": ["192.0.2.0/24"]}}, {}),
+    (
+        {"natsUrl": "tls://192.0.2.9,tls://[2001:db8::9]:4222"},
+        {"nats": {"cidrs": ["2001:db8::/48", "192.0.2.0/24"]}},
+        {"nats": {"cidrs": ["192.0.2.0/24", "2001:db9::/48"]}},
+    ),
+    *(
+        (
+            {"podTemplate": {field: {"team.example.org/role": "admin"}}},
+            {"podMetadata": {"allowedDomains": ["example.org"]}},
+            {"podMetadata": {"allowedDomains": ["ample.org", "other.example.org"]}},
+        )
+        for field in ("annotations", "labels")
+    ),
 ]
 
 
@@ -200,6 +215,23 @@ def test_a_bound_opens_what_it_says_and_no_more(spec, opened, closed):
     (fault,) = faults(body, platform=open_to(**closed))
     assert fault.startswith(f"spec.{next(iter(spec))}")
     assert "platform" in fault
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "iam.amazonaws.com/role", "vault.hashicorp.com/agent-inject", "sidecar.istio.io/inject", "linkerd.io/inject",
+        "k8s.v1.cni.cncf.io/networks", "kubernetes.io/egress-bandwidth", "azure.workload.identity/use",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("field", ["annotations", "labels"])
+def test_no_claim_asks_for_a_role_a_sidecar_or_a_network_by_itself(field, key):
+    body = {**HEAD, "metadata": NAMED, "spec": {**SEED, "podTemplate": {field: {key: "true"}}}}
+    (fault,) = faults(body)
+    assert fault == (
+        f"spec.podTemplate.{field}: '{key}' is not of a domain that the platform allows "
+        "(input.spec.podMetadata.allowedDomains): example.com, prometheus.io"
+    )
 
 
 def test_the_platforms_limit_is_what_a_claim_gets_that_names_none():

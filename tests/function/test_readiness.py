@@ -6,7 +6,7 @@ import pytest
 from google.protobuf.struct_pb2 import Struct
 
 from function import claim as claims
-from function import platform, resources
+from function import platform, readiness, resources
 from function.readiness import Readiness, judge
 from tests.support.calls import DEPLOYED, SCALING, SYNCED, claim, said
 
@@ -122,6 +122,11 @@ def test_an_observed_object_is_judged(form, kind, found, others, ready, reason, 
             observed[key] = Struct()
             observed[key].update(value)
     assert judge(kind, "it", observed) == Readiness(ready=ready, reason=reason, message=message)
+
+
+@pytest.mark.parametrize("composed", resources.REGISTRY.values(), ids=resources.REGISTRY)
+def test_every_composed_kind_has_a_judge_of_its_own(composed):
+    assert composed.kind in readiness._JUDGES, "function/readiness.py does not say when this kind is ready"
 
 
 @pytest.mark.parametrize("composed", resources.REGISTRY.values(), ids=resources.REGISTRY)

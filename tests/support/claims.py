@@ -62,18 +62,11 @@ labels = text(LABEL)
 names = text("[a-z]([-a-z0-9]{0,52}[a-z0-9])?")
 subdomains = text(r"[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,40}[a-z0-9])?){0,3}")
 streams = text("[A-Za-z0-9_-]{1,40}")
-label_keys = text(r"(example\.(com|org)/)?team[-A-Za-z0-9_.]{0,40}[A-Za-z0-9]")
+label_keys = text(r"((a\.)?example\.com/)?team[-A-Za-z0-9_.]{0,40}[A-Za-z0-9]")
 label_values = text("([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
-hosts = st.sampled_from([
-    "nats", "nats.nats", "nats.nats.svc", "queue.team-a.svc.cluster.local", "nats.example.com", "NATS.example.com.",
-    "192.0.2.7", "[2001:db8::7]",
-])  # fmt: skip
+SERVICES = ("nats", "nats.nats", "nats.nats.svc", "NATS.nats.svc.", "queue.team-a.svc.cluster.local")
+OUTSIDE = ("nats.example.com", "NATS.example.com.", "192.0.2.7", "[2001:db8::7]")
 ports = st.integers(1, 65535)
-nats_urls = st.lists(
-    st.builds(lambda s, h, p: f"{s}://{h}{p}", st.sampled_from(["nats", "tls", "ws", "wss"]), hosts,
-              st.one_of(st.just(""), st.builds(":{}".format, ports))),
-    min_size=1, max_size=4, unique=True,
-).map(",".join)  # fmt: skip
 images = st.builds(
     "{}{}{}{}".format,
     st.sampled_from(["", "ghcr.io/", "localhost:5000/", "[2001:db8::1]:5000/", "Registry.example.com/"]),
@@ -94,6 +87,18 @@ windows = st.sampled_from(
     [("0 8 * * 1-5", "0 18 * * 1-5"), ("*/15 7,8 1-7 JAN-MAR MON", "30 20 * * ?"), ("0 0 * * *", "59 23 * * SUN")]
 )
 zones = st.sampled_from(["Europe/Berlin", "UTC", "America/Argentina/Buenos_Aires", "Asia/Kolkata", "Etc/GMT+12"])
+
+
+def nats_urls(*hosts: str) -> st.SearchStrategy[str]:
+    """One to four servers with these hosts."""
+    schemes, port = (
+        st.sampled_from(["nats", "tls", "ws", "wss"]),
+        st.one_of(st.just(""), st.builds(":{}".format, ports)),
+    )
+    one = st.builds("{}://{}{}".format, schemes, st.sampled_from(hosts), port)
+    return st.lists(one, min_size=1, max_size=4, unique=True).map(",".join)
+
+
 networks = st.sampled_from([
     {"cidr": "203.0.113.0/24"}, {"cidr": "203.0.113.7/32", "ports": [443, 8443]}, {"cidr": "2606:4700::/32"},
     {"cidr": "198.51.0.0/16", "except": ["198.51.100.0/24", "198.51.101.0/24"]},
@@ -127,6 +132,56 @@ spreads = st.one_of(
 )
 
 
+# A claim with every field there is, so that no field depends on a draw.
+EVERYTHING = {
+    "image": "ghcr.io/org/agent-executor:v1.0.0",
+    "size": "2xlarge",
+    "natsUrl": "tls://nats.example.com:4222",
+    "postgresConnectionSecret": "own-postgres",
+    "dragonflyConnectionSecret": "own-dragonfly",
+    "llmKeysSecret": "own-keys",
+    "nats": {
+        "stream": "A", "consumer": "B", "subjectPrefix": "a.b", "statusStream": "C", "deadLetterStream": "D",
+        "monitoringEndpoint": "nats.example.com:8222", "account": "TEAM-A",
+    },
+    "postgresSchema": "own",
+    "scaling": {
+        "minReplicas": 2, "maxReplicas": 20, "lagThreshold": 3,
+        "schedule": [{"timezone": "Europe/Berlin", "start": "0 8 * * 1-5", "end": "0 18 * * 1-5", "replicas": 4}],
+    },
+    "concurrency": 3,
+    "externalSecrets": {
+        "create": True, "store": {"name": "team", "kind": "SecretStore"}, "parameterPrefix": "/teams/a",
+        "refreshInterval": "15m",
+    },
+    "imagePullSecrets": ["registry"],
+    "env": [{"name": "TEAM_A", "value": "on"}],
+    "network": {
+        "llmEgress": [{"cidr": "198.51.0.0/16", "ports": [443, 8443], "except": ["198.51.100.0/24"]}],
+        "ingressFrom": ["web"],
+    },
+    "podTemplate": {
+        "nodeSelector": {"example.com/pool": "agents"},
+        "tolerations": [
+            {"key": "spot", "operator": "Equal", "value": "yes", "effect": "NoExecute", "tolerationSeconds": 30}
+        ],
+        "topologySpreadConstraints": [{
+            "maxSkew": 1, "topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule",
+            "minDomains": 3, "nodeAffinityPolicy": "Honor", "nodeTaintsPolicy": "Ignore",
+            "matchLabelKeys": ["pod-template-hash"],
+            "labelSelector": {
+                "matchLabels": {"team": "a"},
+                "matchExpressions": [{"key": "tier", "operator": "In", "values": ["agents"]}],
+            },
+        }],
+        "priorityClassName": "batch-low",
+        "annotations": {"example.com/owner": "a"},
+        "labels": {"team": "a"},
+    },
+    "paused": True,
+}  # fmt: skip
+
+
 @st.composite
 def scaling(draw: st.DrawFn, most: int) -> dict[str, Any]:
     """Bounds in order, and a schedule below them."""
@@ -154,7 +209,7 @@ def nats(draw: st.DrawFn) -> dict[str, Any]:
     return draw(some(
         consumer=streams,
         subjectPrefix=text("[A-Za-z0-9][A-Za-z0-9_-]{0,20}([.][A-Za-z0-9][A-Za-z0-9_-]{0,20}){0,2}"),
-        monitoringEndpoint=st.builds("{}:{}".format, hosts, ports),
+        monitoringEndpoint=st.builds("{}:{}".format, st.sampled_from(SERVICES + OUTSIDE), ports),
         account=st.sampled_from(["$G", "TEAM-A"]),
     )) | dict(zip(("stream", "statusStream", "deadLetterStream"), three, strict=True))  # fmt: skip
 
@@ -191,7 +246,7 @@ def given(draw: st.DrawFn) -> Given:
         network["llmEgress"] = st.lists(networks, max_size=3, unique_by=str)
     spec = draw(some(
         size=st.sampled_from(["small", "medium", "large", *(["2xlarge"] if wide else [])]),
-        natsUrl=nats_urls,
+        natsUrl=nats_urls(*SERVICES, *(OUTSIDE if wide else ())),
         nats=nats(),
         postgresSchema=text("[a-oq-z_][a-z0-9_]{0,40}"),
         scaling=scaling(200 if wide else 10),
@@ -204,10 +259,14 @@ def given(draw: st.DrawFn) -> Given:
         paused=st.booleans(),
     ))  # fmt: skip
     spec |= {"image": draw(images)} | (draw(secrets()) if draw(st.booleans()) else {})
-    metadata = {"name": draw(names), "namespace": draw(labels)}
-    manifest = {"apiVersion": identity.API_VERSION, "kind": identity.CLAIM_KIND, "metadata": metadata, "spec": spec}
     form = draw(st.sampled_from([dict, composite, namespaced]))
-    return Given(form(manifest), OPEN if wide else platform.DEFAULT)
+    return Given(form(manifest(spec, draw(names), draw(labels))), OPEN if wide else platform.DEFAULT)
+
+
+def manifest(spec: dict[str, Any], name: str = "everything", namespace: str = "team-a") -> dict[str, Any]:
+    """A claim."""
+    head = {"apiVersion": identity.API_VERSION, "kind": identity.CLAIM_KIND}
+    return {**head, "metadata": {"name": name, "namespace": namespace}, "spec": spec}
 
 
 def composite(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,19 +1,23 @@
 """A job from outside, over HTTP: submit, watch, cancel. What the command line does, and an application would."""
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Self
-from urllib.parse import quote
 
 import httpx
+
+from agent_executor.api.links import job_path
 
 TYPE = "dev.my-platform.agent.execute"
 SOURCE = "agent-executor-cli"
 STRUCTURED = "application/cloudevents+json"
 SECONDS = 30.0
-RECONNECTS = 20
+RECONNECTS = 30  # in a row
+PAUSE_SECONDS = 0.5
+AWAY = 503  # of a service that starts, stops or misses its database
 TROUBLE = (httpx.TransportError,)
 
 
@@ -31,9 +35,12 @@ class Client:
 
     def __post_init__(self) -> None:
         """Connect to nothing yet."""
-        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        headers = {b"Authorization": f"Bearer {self.token}".encode()} if self.token else {}
         # No proxy of the environment: the token is for this service alone.
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS, trust_env=False)
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS, trust_env=False)
+        except httpx.InvalidURL as error:
+            raise ClientError(f"{self.url[:80]}: is no address: {error}") from None
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -58,35 +65,42 @@ class Client:
         return name
 
     def watch(self, job_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
-        """A job's events until `end`; a connection that breaks is made again where it broke."""
-        for left in reversed(range(RECONNECTS)):
+        """A job's events until `end`; a connection that breaks, or a service that restarts, costs none of them."""
+        failures = 0
+        while True:
+            trouble = "the service is away"
             try:
                 for message in self._events(job_id, after):
-                    after = message["seq"]
+                    failures, after = 0, message["seq"]
                     yield message
                     if message["event_type"] == "end":
                         return
             except TROUBLE as error:
-                if not left:
-                    raise ClientError(f"{self.url}: no connection ({type(error).__name__})") from None
+                trouble = f"no connection ({type(error).__name__})"
+            failures += 1
+            if failures > RECONNECTS:
+                raise ClientError(f"{self.url}: {trouble}")
+            time.sleep(PAUSE_SECONDS)
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job, as the API shows it."""
-        found: dict[str, Any] = self._call("GET", _path(job_id)).json()
+        found: dict[str, Any] = self._call("GET", job_path(job_id)).json()
         return found
 
     def result(self, job_id: str) -> Any:
         """What a completed job came to."""
-        return self._call("GET", f"{_path(job_id)}/result").json()["result"]
+        return self._call("GET", f"{job_path(job_id)}/result").json()["result"]
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Ask for the end of a job; returns the job."""
-        found: dict[str, Any] = self._call("DELETE", _path(job_id)).json()
+        found: dict[str, Any] = self._call("DELETE", job_path(job_id)).json()
         return found
 
     def _events(self, job_id: str, after: int) -> Iterator[dict[str, Any]]:
         headers = {"Last-Event-ID": str(after)} if after else {}
-        with self._http.stream("GET", f"{_path(job_id)}/events", headers=headers) as answer:
+        with self._http.stream("GET", f"{job_path(job_id)}/events", headers=headers) as answer:
+            if answer.status_code == AWAY:
+                return
             if not answer.is_success:
                 answer.read()
                 raise ClientError(_problem(answer))
@@ -102,10 +116,6 @@ class Client:
         if not answer.is_success:
             raise ClientError(_problem(answer))
         return answer
-
-
-def _path(job_id: str) -> str:
-    return f"/jobs/{quote(job_id, safe='')}"
 
 
 def _problem(answer: httpx.Response) -> str:

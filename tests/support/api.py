@@ -6,13 +6,13 @@ import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent_executor import settings
 from agent_executor.api import main
+from agent_executor.api.links import job_path
 from tests.support.runtime import HURRY, job, until
 
 TOKEN = "s3cret-tök"
@@ -38,7 +38,7 @@ def plan(*turns: Mapping[str, Any], **more: Any) -> dict[str, Any]:
 
 def path(job_id: str, rest: str = "") -> str:
     """Where a job is."""
-    return f"/jobs/{quote(job_id, safe='')}{rest}"
+    return job_path(job_id) + rest
 
 
 @dataclass

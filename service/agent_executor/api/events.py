@@ -18,6 +18,7 @@ from agent_executor.api import problems
 from agent_executor.api.identifiers import UNKNOWN, JobId
 from agent_executor.api.jobs import Service
 from agent_executor.api.parts import Parts
+from agent_executor.models.jobs import Job
 from agent_executor.services import redis
 from agent_executor.services.json import dump
 
@@ -46,27 +47,28 @@ async def stream_events(
 ) -> StreamingResponse:
     """What happens in a job, as it happens: `event` is the type, `id` the `seq`, `data` the whole message."""
     after = _position(last_event_id)
-    if await service.jobs.get(job_id) is None:
+    job = await service.jobs.get(job_id)
+    if job is None:
         raise problems.Refused(404, UNKNOWN)
     return StreamingResponse(
-        _frames(service, job_id, after),
+        _frames(service, job, after),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _frames(service: Parts, job_id: str, after: int) -> AsyncIterator[bytes]:
+async def _frames(service: Parts, job: Job, after: int) -> AsyncIterator[bytes]:
     yield b"retry: 1000\n\n"
-    async for message in _messages(service, job_id, after):
+    async for message in _messages(service, job, after):
         if message is None:
             yield b": still here\n\n"
         else:
             yield _frame(message)
 
 
-async def _messages(service: Parts, job_id: str, after: int) -> AsyncIterator[dict[str, Any] | None]:
+async def _messages(service: Parts, job: Job, after: int) -> AsyncIterator[dict[str, Any] | None]:
     """A job's messages until `end`; None stands for a second without any."""
-    ended, troubles = None, 0
+    job_id, ended, troubles = job.job_id, _ending(job, after), 0
     while not service.stopping.is_set():
         try:
             async for message in redis.follow(service.watchers, job_id, after):
@@ -84,7 +86,7 @@ async def _messages(service: Parts, job_id: str, after: int) -> AsyncIterator[di
                     yield ended
                     return
                 else:
-                    ended = await _ending(service, job_id, after)
+                    ended = await _found_ending(service, job_id, after)
                     yield None
         except psycopg.OperationalError:  # the log may hold more, so nothing is said of the end
             yield None
@@ -98,25 +100,32 @@ async def _messages(service: Parts, job_id: str, after: int) -> AsyncIterator[di
             await asyncio.sleep(AWAY_SECONDS)
 
 
-async def _ending(service: Parts, job_id: str, after: int) -> dict[str, Any] | None:
+def _ending(job: Job, after: int) -> dict[str, Any] | None:
     """What the job's row knows of its end, as the last message; None while it runs."""
-    job = await service.jobs.get(job_id)
-    if job is not None and job.state not in DONE and (after or job.state != "interrupted"):
+    if job.state not in DONE and (after or job.state != "interrupted"):
         return None  # who has seen the interrupt waits for what follows the answer
     return {
         "event_type": "end",
-        "data": {"status": job.state if job else "unknown"},
+        "data": {"status": job.state},
         "seq": after + 1,
-        "job_id": job_id,
-        "trace_id": job.trace_id if job else None,
-        "ts": (job.finished_at or job.updated_at).isoformat() if job else None,
+        "job_id": job.job_id,
+        "trace_id": job.trace_id,
+        "ts": (job.finished_at or job.updated_at).isoformat(),
     }
+
+
+async def _found_ending(service: Parts, job_id: str, after: int) -> dict[str, Any] | None:
+    """The same, of the row as it is now; one that was purged had ended."""
+    job = await service.jobs.get(job_id)
+    if job is None:
+        return {"event_type": "end", "data": {"status": "unknown"}, "seq": after + 1, "job_id": job_id}
+    return _ending(job, after)
 
 
 async def _last_word(service: Parts, job_id: str, after: int) -> dict[str, Any] | None:
     """The same while Dragonfly is away; None too while PostgreSQL is."""
     with contextlib.suppress(psycopg.OperationalError):
-        return await _ending(service, job_id, after)
+        return await _found_ending(service, job_id, after)
     return None
 
 

@@ -88,8 +88,8 @@ async def get_result(service: Service, job_id: JobId) -> JobResult:
 )
 async def cancel_job(service: Service, job_id: JobId, response: Response) -> JobView:
     """Cancel: 202 when it was asked for, 200 when it has happened, 409 when the job ended otherwise."""
-    if await service.cancel(job_id) is None:
-        raise problems.Refused(404, UNKNOWN)
+    await _known(service, job_id)
+    await service.cancel(job_id)
     job = await _known(service, job_id)
     if job.state in ("completed", "failed"):
         raise problems.Refused(409, f"the job is {job.state} already: there is nothing to cancel")

@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from agent_executor.api import description, events, guard, health, intake, jobs, problems
 from agent_executor.api.service import running
+from agent_executor.core.builder import Builder
 from agent_executor.settings import Settings
 from agent_executor.telemetry import traces
 from agent_executor.telemetry.metrics import Metrics
@@ -30,12 +31,12 @@ class StartError(Exception):
     """The service cannot start: one line that says why."""
 
 
-def create_app(settings: Settings) -> FastAPI:
+def create_app(settings: Settings, graphs: type[Builder] = Builder) -> FastAPI:
     """The API of a service that starts and stops with it."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, Metrics(), traces.configure(settings)) as service:
+        async with running(settings, Metrics(), traces.configure(settings), graphs) as service:
             app.state.service, app.state.parts = service, service.parts
             yield
 
@@ -49,7 +50,11 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 async def serve(
-    settings: Settings, *, started: Callable[[int], None] | None = None, stop: asyncio.Event | None = None
+    settings: Settings,
+    *,
+    started: Callable[[int], None] | None = None,
+    stop: asyncio.Event | None = None,
+    graphs: type[Builder] = Builder,
 ) -> int:
     """Serve until SIGTERM or SIGINT, or until `stop` is set.
 
@@ -61,7 +66,7 @@ async def serve(
     Raises:
         StartError: nothing can listen at HTTP_HOST and HTTP_PORT.
     """
-    app = create_app(settings)
+    app = create_app(settings, graphs)
     listener = _listen(settings)
     config = uvicorn.Config(
         app,

@@ -40,6 +40,7 @@ from agent_executor.telemetry.traces import Traces
 log = structlog.get_logger()
 
 PURGE_SECONDS = 3600.0
+PATIENCE_SECONDS = 2.0  # of a caller, for a database that is away: a job has more
 WATCHERS = 1000  # streams of events that are served side by side; more of them take turns
 LOOK_SECONDS = 5.0  # between two looks at the outbox
 LAG_SECONDS = 0.5  # between two looks at the event loop
@@ -49,7 +50,10 @@ HAND_OVER_SECONDS = 5.0  # after the drain: a write that hangs must not keep the
 class Service:
     """One process's parts at work; `parts` is what the API needs of them."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, traces: Traces) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, traces: Traces, graphs: type[builder.Builder] = builder.Builder
+    ) -> None:
+        """`graphs` makes graphs of definitions: another class, another meaning of a definition."""
         self._settings = settings
         self._traces = traces
         self._metrics = metrics
@@ -81,7 +85,7 @@ class Service:
 
             return agents.Watch(metrics, traces, agent=agent, provider=model.provider, model=model.model)
 
-        graphs = builder.Builder(
+        made = graphs(
             settings,
             Saver(self._pool, measure=metrics.checkpoint.observe),
             self._tools,
@@ -90,7 +94,7 @@ class Service:
             watch=watch,
         )
         self._executor = Executor(
-            attempt.Parts(settings, jobs, self._outbox, graphs, self._events, results, observer), store
+            attempt.Parts(settings, jobs, self._outbox, made, self._events, results, observer), store
         )
         dead_letters = DeadLetters(settings, store, results, self._events)
         self._consumer = Consumer(self._nats, settings, self._executor, dead_letters, observer)
@@ -101,7 +105,7 @@ class Service:
         self.parts = Parts(
             settings=settings,
             metrics=metrics,
-            jobs=jobs,
+            jobs=Jobs(self._pool, patience=PATIENCE_SECONDS),
             broker=store,
             watchers=self._watchers,
             cancel=self._executor.cancel,
@@ -200,9 +204,11 @@ class Service:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, metrics: Metrics, traces: Traces) -> AsyncIterator[Service]:
+async def running(
+    settings: Settings, metrics: Metrics, traces: Traces, graphs: type[builder.Builder] = builder.Builder
+) -> AsyncIterator[Service]:
     """A service at work inside the block, stopped and closed after it."""
-    service = Service(settings, metrics, traces)
+    service = Service(settings, metrics, traces, graphs)
     try:
         await service.start()
         yield service

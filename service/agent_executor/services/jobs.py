@@ -28,8 +28,10 @@ CLAIM_TRIES = 5
 class Jobs:
     """The table in one schema; `pool` is `database.pool`'s."""
 
-    def __init__(self, pool: AsyncConnectionPool) -> None:
+    def __init__(self, pool: AsyncConnectionPool, *, patience: float | None = None) -> None:
+        """`patience` is how many seconds to wait for a connection; the pool's own when not given."""
         self._pool = pool
+        self._patience = patience
 
     async def enqueue(self, job: NewJob) -> bool:
         """Note a job before anybody works on it, so that it can be seen and cancelled; False if it is known."""
@@ -161,7 +163,7 @@ class Jobs:
     async def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         async def execute() -> list[dict[str, Any]]:
             async with (
-                self._pool.connection() as connection,
+                self._pool.connection(self._patience) as connection,
                 connection.cursor(row_factory=dict_row, binary=True) as cursor,
             ):
                 await cursor.execute(statement, parameters)

@@ -181,6 +181,37 @@ def doctor() -> None:
     sys.exit(1 if any(finding.bad for finding in found) else 0)
 
 
+@main.command()
+@click.option(
+    "--model",
+    default="scripted:echo",
+    show_default=True,
+    metavar="PROVIDER:MODEL",
+    help="Who answers; production refuses the scripted model.",
+)
+@click.option("--timeout", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds for the job.")
+@at
+def smoke(model: str, timeout: float, url: str | None, token: str | None) -> None:
+    """Run one small job on a deployed executor, and check its result, readiness and metrics.
+
+    With --url over HTTP. Inside a pod, without it, as a message on NATS: there the environment says where.
+    """
+    from agent_executor import smoke as test  # noqa: PLC0415
+    from agent_executor.terminal import findings  # noqa: PLC0415
+
+    provider, _, name = model.partition(":")
+    if not (provider and name):
+        raise Misused(f"--model: {model[:80]!r} is not PROVIDER:MODEL, such as openai:gpt-4.1-mini")
+    _log("error")
+    asked = test.ask(provider, name)
+    if url or "NATS_URL" not in os.environ:
+        found = test.over_http(asked, url or _nearest(), token, timeout)
+    else:
+        found = test.over_nats(asked, _settings(), timeout)
+    findings(found)
+    sys.exit(1 if any(finding.bad for finding in found) else 0)
+
+
 def _settings() -> Any:
     from agent_executor import settings  # noqa: PLC0415
 

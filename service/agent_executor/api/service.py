@@ -102,6 +102,7 @@ class Service:
         self._working: asyncio.Task[None] | None = None
         self._broken = asyncio.Event()
         self._stopped = False
+        self._connecting = True
         self.parts = Parts(
             settings=settings,
             metrics=metrics,
@@ -137,6 +138,8 @@ class Service:
         log.info("service: stopping", in_flight=self._executor.in_flight)
         await self._consumer.stop()
         self._executor.drain()
+        if self._working and self._connecting:
+            self._working.cancel()  # nothing was taken, and NATS may stay away for ever
         if self._working and not await self._ends(self._working, self._settings.drain_seconds):
             self._executor.abandon()
             await self._ends(self._working, HAND_OVER_SECONDS)
@@ -163,6 +166,7 @@ class Service:
 
     async def _take_jobs(self) -> None:
         await broker.open_(self._nats, self._settings)
+        self._connecting = False
         await self._consumer.run(builder.warm)
 
     async def _purge(self) -> None:

@@ -1,0 +1,10 @@
+from tests.integration.conftest import changes, observer, service  # noqa: F401  # fixtures
+from tests.support.servers import (  # noqa: F401  # fixtures
+    database,
+    env,
+    migrated,
+    migrated_template,
+    nats_client,
+    nats_names,
+    servers,
+)

@@ -46,7 +46,7 @@ class LockFree(AsyncPostgresSaver):
 class NoOps(Builder):
     """Whatever the definition, the no-op graph; with BENCH_HOLD its second node takes that many seconds."""
 
-    async def build(self, raw: Mapping[str, Any]) -> Any:
+    async def build(self, raw: Mapping[str, Any]) -> Any:  # noqa: ARG002  # that is the point
         if self._graph is None:
             self._graph = no_op(self._saver, hold=float(os.environ.get("BENCH_HOLD", "0")))
         return self._graph

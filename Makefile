@@ -59,7 +59,7 @@ check: setup ## format, lint, strict types, import directions, generated files, 
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 	@$(BIN)/python -m tools.generate --check
-	@rm -rf build/dist && $(BIN)/python -m build --no-isolation --outdir build/dist . >build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
+	@rm -rf build/dist && mkdir -p build && $(BIN)/python -m build --no-isolation --outdir build/dist . >build/dist.log 2>&1 || { cat build/dist.log; exit 1; }
 	@$(BIN)/twine check --strict build/dist/*
 
 format: setup ## put the code into the format that `check` wants

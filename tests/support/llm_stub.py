@@ -2,13 +2,15 @@
 
 `async with serve(Reply("Hello")) as stub:` and point OPENAI_BASE_URL at `stub.openai`, ANTHROPIC_BASE_URL at
 `stub.anthropic`, OLLAMA_BASE_URL at `stub.url`. Each request takes the next reply, the last one for ever. What was
-asked is in `stub.requests`.
+asked is in `stub.requests`. A model named in `stub.models` has replies of its own, so that many jobs can be told apart.
 """
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -55,6 +57,7 @@ class Request:
     path: str
     headers: dict[str, str]
     body: dict[str, Any]
+    at: float = field(default_factory=time.monotonic)
 
 
 class Stub:
@@ -62,6 +65,7 @@ class Stub:
 
     def __init__(self, replies: tuple[Reply, ...]) -> None:
         self.replies = list(replies)
+        self.models: dict[str, list[Reply]] = {}
         self.requests: list[Request] = []
         self.url = ""
 
@@ -78,7 +82,8 @@ class Stub:
             while True:
                 request = await _read(reader)
                 self.requests.append(request)
-                reply = self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
+                replies = self.models.get(str(request.body.get("model")), self.replies)
+                reply = replies.pop(0) if len(replies) > 1 else replies[0]
                 await asyncio.sleep(reply.delay)
                 if not await _respond(reader, writer, request, reply):
                     break
@@ -108,6 +113,22 @@ async def serve(*replies: Reply) -> AsyncIterator[Stub]:
         for task in list(running):
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def beside() -> Iterator[Stub]:
+    """The server on a thread and an event loop of its own, for a whole module of tests."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="llm-stub")
+    thread.start()
+    serving = serve()
+    try:
+        yield asyncio.run_coroutine_threadsafe(serving.__aenter__(), loop).result(10)
+        asyncio.run_coroutine_threadsafe(serving.__aexit__(None, None, None), loop).result(10)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request:
@@ -204,7 +225,11 @@ def _anthropic(reply: Reply, model: str) -> list[bytes]:
         index += 1
     stop = reply.stop or ("tool_use" if reply.calls else "end_turn")
     events.append(
-        event("message_delta", delta={"stop_reason": stop, "stop_sequence": None}, usage={"output_tokens": 7})
+        event(
+            "message_delta",
+            delta={"stop_reason": stop, "stop_sequence": None},
+            usage={"input_tokens": 11, "output_tokens": 7},
+        )
     )
     return [*events, event("message_stop")]
 

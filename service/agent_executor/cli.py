@@ -9,8 +9,7 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +17,19 @@ import click
 
 from agent_executor import version
 from agent_executor.arguments import Failed, Misused, read_definition, read_payload
+from agent_executor.surroundings import (
+    DATA_DIR,
+    log_to_file,
+    log_to_terminal,
+    nearest,
+    read_settings,
+    service,
+    starting,
+)
 
 if TYPE_CHECKING:
     from agent_executor.client import Client
 
-DATA_DIR = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "agent-executor"
 PASSWORD = re.compile(r"://[^@/]*@")  # in an address; the ready file has it, and only its owner can read that
 
 
@@ -47,14 +54,14 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve jobs from NATS and HTTP, as the environment says."""
-    from agent_executor.api import main as service  # noqa: PLC0415
+    from agent_executor.api import main as api  # noqa: PLC0415
     from agent_executor.telemetry import logs  # noqa: PLC0415
 
-    settings = _settings()
+    settings = read_settings()
     logs.configure(settings.log_level, content=settings.log_content)
     try:
-        status = asyncio.run(service.serve(settings))
-    except service.StartError as error:
+        status = asyncio.run(api.serve(settings))
+    except api.StartError as error:
         raise Failed(str(error)) from None
     sys.exit(status)
 
@@ -83,7 +90,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
     """Run everything on this machine: PostgreSQL, NATS, Valkey and the service."""
     from agent_executor import local as embedded  # noqa: PLC0415
 
-    _log("warning")
+    log = log_to_file(data_dir)
 
     async def run() -> int:
         stop = asyncio.Event()
@@ -96,15 +103,14 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
         ):
             for name, address in vars(addresses).items():
                 click.echo(f"  {name:<9} {PASSWORD.sub('://', address)}")
+            click.echo(f"  {'log':<9} {log}")
             click.echo(f"ready: the API is described at {addresses.http}/docs, Ctrl-C stops everything")
             status = await serving
-        click.echo("stopped, and everything is kept")
+        click.echo("stopped, and everything is kept" if status == 0 else f"stopped by a fault, which is in {log}")
         return status
 
-    try:
+    with starting():
         sys.exit(asyncio.run(run()))
-    except embedded.LocalError as error:
-        raise Failed(str(error)) from None
 
 
 @main.command()
@@ -115,11 +121,11 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
     """Run one job to its end, on a service of its own unless --url names one."""
     asked, payload = read_definition(definition), read_payload(given)
     if url:
-        with _client(url, token) as client:
+        with service(url, token) as client:
             sys.exit(_follow(client, client.submit(asked, payload)))
     from agent_executor import local as embedded  # noqa: PLC0415
 
-    _log("error")
+    log_to_terminal("error")
 
     async def alone() -> int:
         stop = asyncio.Event()
@@ -127,15 +133,13 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
             async with embedded.running(Path(directory), env=os.environ, stop=stop) as (addresses, _):
 
                 def work() -> int:
-                    with _client(addresses.http, os.environ.get("AGENT_EXECUTOR_API_TOKEN")) as client:
+                    with service(addresses.http, os.environ.get("AGENT_EXECUTOR_API_TOKEN")) as client:
                         return _follow(client, client.submit(asked, payload))
 
                 return await asyncio.to_thread(work)
 
-    try:
+    with starting():
         sys.exit(asyncio.run(alone()))
-    except embedded.LocalError as error:
-        raise Failed(str(error)) from None
 
 
 @main.command()
@@ -146,7 +150,7 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
 def submit(definition: Path, given: str, job_id: str | None, url: str | None, token: str | None) -> None:
     """Hand in a job and print its id."""
     asked, payload = read_definition(definition), read_payload(given)
-    with _client(url, token) as client:
+    with service(url, token) as client:
         click.echo(client.submit(asked, payload, job_id=job_id))
 
 
@@ -155,7 +159,7 @@ def submit(definition: Path, given: str, job_id: str | None, url: str | None, to
 @at
 def watch(job: str, url: str | None, token: str | None) -> None:
     """Show a job's events until it ends, then its result."""
-    with _client(url, token) as client:
+    with service(url, token) as client:
         sys.exit(_follow(client, job))
 
 
@@ -164,7 +168,7 @@ def watch(job: str, url: str | None, token: str | None) -> None:
 @at
 def cancel(job: str, url: str | None, token: str | None) -> None:
     """Ask for the end of a job."""
-    with _client(url, token) as client:
+    with service(url, token) as client:
         found = client.cancel(job)
     click.echo("cancelled" if found["state"] == "cancelled" else f"asked for the end of a job that is {found['state']}")
 
@@ -175,8 +179,8 @@ def doctor() -> None:
     from agent_executor import doctor as examination  # noqa: PLC0415
     from agent_executor.terminal import findings  # noqa: PLC0415
 
-    _log("error")
-    found = asyncio.run(examination.examine(_settings()))
+    log_to_terminal("error")
+    found = asyncio.run(examination.examine(read_settings()))
     findings(found)
     sys.exit(1 if any(finding.bad for finding in found) else 0)
 
@@ -202,49 +206,14 @@ def smoke(model: str, timeout: float, url: str | None, token: str | None) -> Non
     provider, _, name = model.partition(":")
     if not (provider and name):
         raise Misused(f"--model: {model[:80]!r} is not PROVIDER:MODEL, such as openai:gpt-4.1-mini")
-    _log("error")
+    log_to_terminal("error")
     asked = test.ask(provider, name)
     if url or "NATS_URL" not in os.environ:
-        found = test.over_http(asked, url or _nearest(), token, timeout)
+        found = test.over_http(asked, url or nearest(), token, timeout)
     else:
-        found = test.over_nats(asked, _settings(), timeout)
+        found = test.over_nats(asked, read_settings(), timeout)
     findings(found)
     sys.exit(1 if any(finding.bad for finding in found) else 0)
-
-
-def _settings() -> Any:
-    from agent_executor import settings  # noqa: PLC0415
-
-    try:
-        return settings.load(os.environ)
-    except settings.SettingsError as error:
-        raise Misused(str(error)) from None
-
-
-def _log(level: str) -> None:
-    """Logs go to standard error here: standard output is for what a person asked for."""
-    from agent_executor.telemetry import logs  # noqa: PLC0415
-
-    logs.configure(level, stream=sys.stderr)
-
-
-@contextmanager
-def _client(url: str | None, token: str | None) -> "Iterator[Client]":
-    from agent_executor.client import Client, ClientError  # noqa: PLC0415
-
-    try:
-        with Client(url or _nearest(), token) as client:
-            yield client
-    except ClientError as error:
-        raise Failed(str(error)) from None
-
-
-def _nearest() -> str:
-    """The service that `local` runs in its default directory, else where a port-forward would be."""
-    try:
-        return str(json.loads((DATA_DIR / "ready.json").read_text())["http"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "http://127.0.0.1:8080"
 
 
 def _follow(client: "Client", job_id: str) -> int:

@@ -6,8 +6,10 @@ for; the addresses are printed, and written to `ready.json` in the directory onc
 
 import asyncio
 import contextlib
+import importlib
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +17,6 @@ from pathlib import Path
 import httpx
 
 from agent_executor import embedded, settings
-from agent_executor.api import main
 from agent_executor.services import migrations
 
 HOST = "127.0.0.1"
@@ -24,6 +25,12 @@ READY_SECONDS = 60.0
 POLL_SECONDS = 0.05
 # What of the caller's environment goes on to the service: its own variables, but for those that say where servers are.
 PLACES = ("POSTGRES_", "NATS_URL", "DRAGONFLY_", "HTTP_HOST", "HTTP_PORT")
+# Any addresses, to look at the other settings before there are some.
+ANYWHERE = {
+    "NATS_URL": "nats://127.0.0.1",
+    "DRAGONFLY_HOST": HOST,
+    **{f"POSTGRES_{name}": HOST for name in ("HOST", "DB", "USER", "PASSWORD")},
+}
 
 
 class LocalError(Exception):
@@ -54,14 +61,19 @@ async def running(
         ready_file: gets the addresses as JSON, in one piece, beside the one in the directory.
 
     Raises:
-        LocalError: a server does not start, another process owns the directory, or a setting is wrong.
+        LocalError: a server does not start, or another process owns the directory.
+        SettingsError: a setting is wrong.
     """
+    given = {name: value for name, value in env.items() if not name.startswith(PLACES)}
+    given = {"ALLOW_SCRIPTED_MODEL": "true", **given, "HTTP_HOST": HOST, "HTTP_PORT": str(http_port)}
+    settings.load(given | ANYWHERE)  # a wrong one is told before anything starts
+    # A second of imports, while the servers start. They are spawned by the main thread, with which they end.
+    threading.Thread(target=importlib.import_module, args=("agent_executor.api.main",)).start()
     try:
         with embedded.start(data_dir) as servers:
-            given = {name: value for name, value in env.items() if not name.startswith(PLACES)}
-            own = {"ALLOW_SCRIPTED_MODEL": "true", **given, **servers.environment()}
-            own |= {"HTTP_HOST": HOST, "HTTP_PORT": str(http_port)}
-            read = settings.load(own)
+            from agent_executor.api import main  # noqa: PLC0415
+
+            read = settings.load(given | servers.environment())
             migrations.apply(servers.postgres_dsn, schema=read.postgres_schema)
             port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
             serving = asyncio.create_task(main.serve(read, started=port.set_result, stop=stop))
@@ -75,10 +87,12 @@ async def running(
                 addresses = Addresses(url, servers.nats_url, servers.postgres_dsn, servers.redis_url)
                 with _written(addresses, data_dir / READY_FILE), _written(addresses, ready_file):
                     yield addresses, serving
+            except main.StartError as error:
+                raise LocalError(str(error)) from None
             finally:
                 stop.set()
                 await asyncio.gather(serving, return_exceptions=True)
-    except (embedded.EmbeddedError, settings.SettingsError, migrations.MigrationError, main.StartError) as error:
+    except (embedded.EmbeddedError, migrations.MigrationError) as error:
         raise LocalError(str(error)) from None
 
 

@@ -244,11 +244,11 @@ def test_the_platforms_limit_is_what_a_claim_gets_that_names_none():
 
 def test_an_inputs_profile_is_a_size_and_its_replicas_are_the_bound():
     row = {"cpu": {"request": "2", "limit": "8"}, "memory": {"request": "4Gi", "limit": "16Gi"}, "maxReplicas": 30}
-    body = {**HEAD, "metadata": NAMED, "spec": {**SEED, "size": "xlarge", "scaling": {"maxReplicas": 31}}}
-    assert faults(body, platform=open_to(profiles={"xlarge": row})) == [
-        "spec.scaling.maxReplicas: 31 is above the platform's maximum for size xlarge, which is 30"
+    body = {**HEAD, "metadata": NAMED, "spec": {**SEED, "size": "gpu", "scaling": {"maxReplicas": 31}}}
+    assert faults(body, platform=open_to(profiles={"gpu": row})) == [
+        "spec.scaling.maxReplicas: 31 is above the platform's maximum for size gpu, which is 30"
     ]
-    assert faults(body) == ["spec.size: 'xlarge' is not one of large, medium, small"]
+    assert faults(body) == [f"spec.size: 'gpu' is not one of {', '.join(sorted(STANDARD))}"]
 
 
 def test_many_faults_are_cut_to_what_an_event_can_hold():

@@ -19,6 +19,7 @@ from tests.support.calls import (
     NINE,
     RUNNING,
     SCALING,
+    SIZES,
     call,
     claim,
     composite,
@@ -99,7 +100,7 @@ async def test_the_other_way_of_writing_a_claim_gives_the_same_objects():
 @pytest.mark.parametrize(
     ("spec", "says"),
     [
-        ({"size": "huge"}, "spec.size: 'huge' is not one of large, medium, small"),
+        ({"size": "huge"}, f"spec.size: 'huge' is not one of {SIZES}"),
         ({"image": 7}, "spec.image: 7 is not a string"),
         ({"natsUrl": "nats://user:secret@x:4222"}, "spec.natsUrl: "),
         ({"scaling": {"minReplicas": 3, "maxReplicas": 2}}, "spec.scaling"),
@@ -326,7 +327,7 @@ async def test_the_log_names_the_claim(caplog):
         "xr": "agent-executor-x7k2p",
         "namespace": "intelligence-deepagents",
         "claim": "agent-executor",
-        "faults": ["spec.size: 'huge' is not one of large, medium, small"],
+        "faults": [f"spec.size: 'huge' is not one of {SIZES}"],
     }
 
 

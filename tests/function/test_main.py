@@ -16,6 +16,7 @@ import pytest
 
 from function import documents, main, sizes, yaml_reader
 from function.sizes import Range, SizeProfile
+from tests.support.calls import SIZES
 from tools.render_examples import ROOT
 
 CLAIM = str(ROOT / "examples" / "claim.yaml")
@@ -105,7 +106,7 @@ def test_every_fault_of_every_claim_is_named_with_its_line(run: Callable[..., Ou
         assert (done.status, done.out) == (main.INVALID, "")
         lines = done.err.splitlines()
         assert len(lines) == 3
-        assert f"{bad}:21: spec.size: 'huge' is not one of large, medium, small" in lines
+        assert f"{bad}:21: spec.size: 'huge' is not one of {SIZES}" in lines
         assert any(line.startswith(f"{bad}:22: spec.natsUrl: ") for line in lines)
         assert any(line.startswith(f"{bad}:26: spec.paused: ") for line in lines)
 
@@ -174,12 +175,14 @@ def test_version_and_help_are_fine(run: Callable[..., Outcome]) -> None:
 PLATFORM = ROOT / "examples" / "platforms" / "platform-profile.yaml"
 
 
-def test_the_platforms_input_decides_what_is_valid(run: Callable[..., Outcome]) -> None:
-    claim = ROOT / "examples" / "claims" / "platform-profile.yaml"
-    assert run("validate", claim, "--platform", PLATFORM).status == 0
+def test_the_platforms_input_decides_what_is_valid(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    claim, settings = tmp_path / "claim.yaml", tmp_path / "platform.yaml"
+    claim.write_text((ROOT / "examples/claims/platform-profile.yaml").read_text("utf-8").replace("xlarge", "gpu"))
+    settings.write_text(PLATFORM.read_text("utf-8").replace("xlarge", "gpu"))
+    assert run("validate", claim, "--platform", settings).status == 0
     refused = run("validate", claim)
     assert refused.status == main.INVALID
-    assert "spec.size: 'xlarge' is not one of large, medium, small" in refused.err
+    assert f"spec.size: 'gpu' is not one of {SIZES}" in refused.err
 
 
 def test_a_composition_can_stand_for_the_input_it_carries(run: Callable[..., Outcome]) -> None:
@@ -225,7 +228,7 @@ def test_schema_has_the_sizes_of_the_platform_too(run: Callable[..., Outcome]) -
         (printed,) = yaml_reader.parse(run("schema", which, "--platform", PLATFORM).out)
         (version,) = printed.value["spec"]["versions"]
         spec = version["schema"]["openAPIV3Schema"]["properties"]["spec"]
-        assert spec["properties"]["size"]["enum"] == ["small", "medium", "large", "xlarge"]
+        assert spec["properties"]["size"]["enum"] == [*dict.fromkeys((*sizes.STANDARD, "xlarge"))]
 
 
 def test_serve_without_credentials_says_so_in_one_line() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from function import documents, preview
 from function.refusals import RefusedError
+from tests.support.calls import SIZES
 from tools.render_examples import ROOT
 
 SEED = (ROOT / "examples" / "claim.yaml").read_text("utf-8")
@@ -21,7 +22,7 @@ def test_one_bad_claim_of_two_renders_neither(tmp_path: Path) -> None:
         load(tmp_path, SEED + "---\n" + SEED.replace("size: medium", "size: huge\n  spread: 1"))
     first, second = str(refused.value).splitlines()
     assert first.startswith(f"{tmp_path}/claim.yaml:22: spec.spread: unknown field")
-    assert second == f"{tmp_path}/claim.yaml:21: spec.size: 'huge' is not one of large, medium, small"
+    assert second == f"{tmp_path}/claim.yaml:21: spec.size: 'huge' is not one of {SIZES}"
 
 
 def test_a_field_that_is_missing_is_placed_where_it_would_stand(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_the_seeds_fields_keep_their_types_and_defaults():
         "dragonflyConnectionSecret": ("string", "agent-executor-dragonfly"),
         "llmKeysSecret": ("string", "agent-executor-llm-keys"),
     }
-    assert spec["properties"]["size"]["enum"] == ["small", "medium", "large"]
+    assert spec["properties"]["size"]["enum"] == list(sizes.STANDARD)
 
 
 def test_the_api_server_decides_nothing_that_the_profile_or_the_platform_decides():
@@ -87,7 +87,7 @@ def test_a_platforms_profiles_are_sizes():
     )
     for make in XRDS.values():
         size = openapi(make(given))["properties"]["spec"]["properties"]["size"]
-        assert size["enum"] == ["small", "medium", "large", "xlarge"]
+        assert size["enum"] == [*dict.fromkeys((*sizes.STANDARD, "xlarge"))]
         own = make(platform.DEFAULT, sizes.STANDARD | {"tiny": sizes.STANDARD["small"]})
         assert openapi(own)["properties"]["spec"]["properties"]["size"]["enum"][-1] == "tiny"
 

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from tests.support.calls import NINE, RUNNING, composite, objects, request
+from tests.support.calls import NINE, RUNNING, SIZES, composite, objects, request
 
 COMMAND = [str(Path(sys.executable).with_name("function-agent-executor")), "serve"]
 SERVICE = "apiextensions.fn.proto.v1.FunctionRunnerService"
@@ -105,7 +105,7 @@ def test_every_call_is_one_json_line_that_names_the_claim():
         (level, message, "agent-executor-x7k2p", "intelligence-deepagents", "agent-executor")
         for level, message in (("debug", "answered"), ("warning", "refused"), ("debug", "answered"))
     ]
-    assert lines[1]["faults"] == ["spec.size: 'huge' is not one of large, medium, small"]
+    assert lines[1]["faults"] == [f"spec.size: 'huge' is not one of {SIZES}"]
 
 
 async def test_sixty_four_claims_at_once_are_never_mixed(insecure):

@@ -1,4 +1,4 @@
-"""What the function's image installs: no more than the code imports, small, and locked without a word about where from."""
+"""What the function's image installs: what the code imports and no more, small, locked without addresses."""
 
 import ast
 import re

@@ -6,6 +6,7 @@ from typing import Any
 from crossplane.function import resource
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
+from function import sizes
 from function.fn import FunctionRunner
 
 SPEC = {
@@ -16,6 +17,7 @@ SPEC = {
     "dragonflyConnectionSecret": "agent-executor-dragonfly",
     "llmKeysSecret": "agent-executor-llm-keys",
 }
+SIZES = ", ".join(sorted(sizes.STANDARD))
 NINE = [
     "deployment",
     "dragonfly-secret",

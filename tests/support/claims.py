@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from function import identity, platform
+from function import identity, platform, sizes
 from function.platform import Platform
 
 CLASSES = ("batch-low", "interactive")
@@ -245,7 +245,7 @@ def given(draw: st.DrawFn) -> Given:
         }
         network["llmEgress"] = st.lists(networks, max_size=3, unique_by=str)
     spec = draw(some(
-        size=st.sampled_from(["small", "medium", "large", *(["2xlarge"] if wide else [])]),
+        size=st.sampled_from([*sizes.STANDARD, *(["2xlarge"] if wide else [])]),
         natsUrl=nats_urls(*SERVICES, *(OUTSIDE if wide else ())),
         nats=nats(),
         postgresSchema=text("[a-oq-z_][a-z0-9_]{0,40}"),

@@ -1,0 +1,1 @@
+from tests.support.servers import nats_client, servers  # noqa: F401  # fixtures

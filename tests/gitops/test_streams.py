@@ -1,0 +1,89 @@
+"""The Jobs of the platform tree make the streams and the consumer that the service would make."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import nats
+import pytest
+from nats.js.api import ConsumerConfig, StreamConfig
+
+from agent_executor import settings
+from agent_executor.services import streams
+from tests.gitops.test_tree import Document, of
+
+ENVIRONMENT = {
+    "NATS_URL": "nats://nats.nats.svc:4222",
+    "POSTGRES_HOST": "-",
+    "POSTGRES_DB": "-",
+    "POSTGRES_USER": "-",
+    "POSTGRES_PASSWORD": "-",
+    "DRAGONFLY_HOST": "-",
+}
+FILES = ("execution", "status", "dead-letter")
+JOBS = of("Job")
+
+
+def claim_beside(job: Document) -> Mapping[str, Any]:
+    (claim,) = of("AgentExecutor", job.file.rpartition("/")[0])
+    return claim.body["spec"]
+
+
+def wanted(job: Document) -> settings.Settings:
+    """The service's settings as the claim beside the Job gives them."""
+    spec = claim_beside(job)
+    given = spec.get("nats", {})
+    names = {
+        "NATS_STREAM": "stream",
+        "NATS_CONSUMER": "consumer",
+        "NATS_SUBJECT_PREFIX": "subjectPrefix",
+        "NATS_STATUS_STREAM": "statusStream",
+        "NATS_DEAD_LETTER_STREAM": "deadLetterStream",
+    }
+    own = {variable: given[field] for variable, field in names.items() if field in given}
+    own |= {each["name"]: each["value"] for each in spec.get("env", ())}
+    return settings.load(ENVIRONMENT | own)
+
+
+def files(job: Document) -> dict[str, Any]:
+    """The configurations that the Job hands to `nats`."""
+    name = job.body["metadata"]["name"]
+    (found,) = (d for d in of("ConfigMap", job.file) if d.body["metadata"]["name"] == name)
+    (volume,) = (v for v in job.body["spec"]["template"]["spec"]["volumes"] if "configMap" in v)
+    assert volume["configMap"]["name"] == name
+    return {file.removesuffix(".json"): json.loads(text) for file, text in found.body["data"].items()}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=str)
+def test_the_configuration_is_the_services_own(job: Document) -> None:
+    given, own = files(job), wanted(job)
+    configs = dict(zip(FILES, streams.wanted(own), strict=True)) | {"consumer": streams.consumer(own)}
+    for file, config in configs.items():
+        # What the files leave out is off.
+        assert {key: value for key, value in config.as_dict().items() if given[file].get(key, False) != value} == {}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=str)
+def test_the_job_names_what_the_configuration_has(job: Document) -> None:
+    (container,) = job.body["spec"]["template"]["spec"]["containers"]
+    lines = [line.split() for line in container["command"][-1].splitlines() if line.startswith("put ")]
+    given, own = files(job), wanted(job)
+    made = [["put", "stream", file, given[file]["name"]] for file in FILES]
+    assert lines == [*made, ["put", "consumer", "consumer", own.nats_stream, own.nats_consumer]]
+
+
+async def test_a_server_takes_the_configuration_twice_and_the_service_finds_nothing_to_complain_of(
+    nats_client: nats.NATS,
+) -> None:
+    job = next(job for job in JOBS if job.file.startswith("tenants/"))  # of names that no other test has
+    given, own, context = files(job), wanted(job), nats_client.jetstream()
+    try:
+        for put in (context.add_stream, context.update_stream):
+            again = files(job)  # the client changes what it reads
+            for file in FILES:
+                await put(StreamConfig.from_response(again[file]))
+            await context.add_consumer(own.nats_stream, ConsumerConfig.from_response(again["consumer"]))
+        assert await streams.drift(context, own) == []
+    finally:
+        for file in FILES:
+            await context.delete_stream(given[file]["name"])

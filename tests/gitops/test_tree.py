@@ -1,0 +1,219 @@
+"""The platform tree is what it says: every file fits its kind, and what two files say of one thing agrees."""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from jsonschema.protocols import Validator
+from ruamel.yaml import YAML
+
+from function import claim, platform, sizes
+from tests.support import validate
+from tools import gomodules
+from tools.render_examples import ROOT
+
+TREE = ROOT / "examples" / "gitops"
+ARGO, CROSSPLANE = "github.com/argoproj/argo-cd/v3", "github.com/crossplane/crossplane/v2"
+SECRETS = "github.com/external-secrets/external-secrets"
+# Kind to the Go module that has its CRD, the file in it, and the version that is used.
+CRDS = {
+    "Application": (ARGO, "manifests/crds/application-crd.yaml", "v1alpha1"),
+    "Function": (CROSSPLANE, "cluster/crds/pkg.crossplane.io_functions.yaml", "v1"),
+    "Configuration": (CROSSPLANE, "cluster/crds/pkg.crossplane.io_configurations.yaml", "v1"),
+    "DeploymentRuntimeConfig": (CROSSPLANE, "cluster/crds/pkg.crossplane.io_deploymentruntimeconfigs.yaml", "v1beta1"),
+    "Composition": (CROSSPLANE, "cluster/crds/apiextensions.crossplane.io_compositions.yaml", "v1"),
+    "CompositeResourceDefinition": (
+        CROSSPLANE,
+        "cluster/crds/apiextensions.crossplane.io_compositeresourcedefinitions.yaml",
+        "v1",
+    ),
+    "ClusterSecretStore": (SECRETS, "config/crds/bases/external-secrets.io_clustersecretstores.yaml", "v1"),
+    "ExternalSecret": (SECRETS, "config/crds/bases/external-secrets.io_externalsecrets.yaml", "v1"),
+}
+# Where a chart's own default values are, for the charts that come with a Go module, and what its version is called.
+CHARTS = {
+    "crossplane": (CROSSPLANE, "cluster/charts/crossplane/values.yaml"),
+    "external-secrets": (SECRETS, "deploy/charts/external-secrets/values.yaml"),
+}
+
+
+class Document(NamedTuple):
+    """One object of the tree, and its file from the tree's root."""
+
+    file: str
+    body: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.body['kind']}/{self.body['metadata']['name']}"
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    return list(YAML(typ="safe", pure=True).load_all(file.read_text("utf-8")))
+
+
+DOCUMENTS = [
+    Document(str(file.relative_to(TREE)), body) for file in sorted(TREE.rglob("*.yaml")) for body in read(file)
+]
+
+
+def of(kind: str, place: str = "") -> list[Document]:
+    return [d for d in DOCUMENTS if d.body["kind"] == kind and d.file.startswith(place)]
+
+
+def one(kind: str, place: str = "") -> dict[str, Any]:
+    (found,) = of(kind, place)
+    return found.body
+
+
+def structural(crd: dict[str, Any], version: str) -> Any:
+    return next(v for v in crd["spec"]["versions"] if v["name"] == version)["schema"]["openAPIV3Schema"]
+
+
+@functools.cache
+def schema(kind: str) -> Validator:
+    """The strict schema of a custom kind."""
+    if kind == "AgentExecutor":
+        found = structural(read(ROOT / "apis" / "claim" / "definition.yaml")[0], "v1alpha1")
+    else:
+        module, file, version = CRDS[kind]
+        found = structural(read(gomodules.directory(module) / file)[0], version)
+    strict = validate.strict(found)
+    strict["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {}}  # the API server's own
+    checked: Validator = validate.STRICT(strict)
+    return checked
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=str)
+def test_every_object_fits_the_schema_of_its_kind(document: Document) -> None:
+    kind = document.body["kind"]
+    if kind not in CRDS and kind != "AgentExecutor":
+        assert validate.faults(document.body) == []
+        return
+    checks = [schema(kind), validate.metadata_of_custom(validate.RELEASES[-1])]
+    assert [f"{validate.place(e)}: {e.message}" for check in checks for e in check.iter_errors(document.body)] == []
+    assert list(validate.nulls(document.body)) == []
+
+
+def settings() -> platform.Platform:
+    (step,) = one("Composition", "platform/")["spec"]["pipeline"]
+    return platform.parse(step["input"])
+
+
+@pytest.mark.parametrize("document", of("AgentExecutor"), ids=str)
+def test_the_function_takes_every_claim_with_the_trees_own_input(document: Document) -> None:
+    given = settings()
+    claim.parse(document.body, given, given.sizes(sizes.STANDARD))
+
+
+def test_the_definition_and_the_composition_are_ours_but_for_the_input() -> None:
+    assert read(TREE / "platform/04-apis/definitions/xagentexecutors.yaml") == read(ROOT / "apis/claim/definition.yaml")
+    (ours,) = read(ROOT / "apis/claim/composition.yaml")
+    tree = json.loads(json.dumps(one("Composition", "platform/")))
+    assert tree["metadata"].pop("annotations")
+    tree["spec"]["pipeline"][0]["input"]["spec"] = {}
+    assert tree == ours
+
+
+def test_the_role_is_the_one_of_the_examples() -> None:
+    (ours,) = read(ROOT / "examples" / "rbac.yaml")
+    tree = dict(one("ClusterRole"))
+    tree["metadata"] = {key: value for key, value in tree["metadata"].items() if key != "annotations"}
+    assert tree == ours
+
+
+def test_the_function_is_called_what_the_composition_calls_and_runs_with_its_configuration() -> None:
+    (step,) = one("Composition", "platform/")["spec"]["pipeline"]
+    function = one("Function")
+    assert function["metadata"]["name"] == step["functionRef"]["name"]
+    assert function["spec"]["runtimeConfigRef"]["name"] == one("DeploymentRuntimeConfig")["metadata"]["name"]
+    (examples,) = read(ROOT / "examples" / "functions.yaml")
+    assert function["spec"]["package"] == examples["spec"]["package"]
+
+
+def test_the_claim_is_the_one_that_everything_began_with() -> None:
+    (first,) = read(ROOT / "examples" / "claim.yaml")
+    tree = dict(one("AgentExecutor", "platform/"))
+    tree["metadata"] = {key: value for key, value in tree["metadata"].items() if key != "annotations"}
+    assert tree == first
+
+
+def test_the_store_is_the_one_that_claims_read_through() -> None:
+    store = one("ClusterSecretStore")
+    assert (store["kind"], store["metadata"]["name"]) == (
+        settings().external_secrets.store.kind,
+        settings().external_secrets.store.name,
+    )
+
+
+@pytest.mark.parametrize("document", of("Namespace", "platform/03") + of("Namespace", "tenants"), ids=str)
+def test_executors_live_where_only_restricted_pods_may(document: Document) -> None:
+    labels = document.body["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert {"layer", "category"} <= labels.keys()
+
+
+@pytest.mark.parametrize(
+    "document", [d for d in DOCUMENTS if d.body["kind"] in ("Job", "StatefulSet", "DeploymentRuntimeConfig")], ids=str
+)
+def test_images_have_exact_tags(document: Document) -> None:
+    images = re.findall(r'"image": "([^"]+)"', json.dumps(document.body))
+    assert all(re.search(r":v?\d+\.\d+", image) for image in images), images
+
+
+def test_jobs_are_what_pod_security_restricted_allows() -> None:
+    pods = [d.body["spec"]["template"] for d in of("Job")]
+    assert validate.forbidden(pods) == [[] for _ in pods]
+
+
+@pytest.mark.parametrize("document", of("Application"), ids=str)
+def test_charts_have_exact_versions_and_layers_are_there(document: Document) -> None:
+    spec = document.body["spec"]
+    for source in spec.get("sources") or [spec["source"]]:
+        if "chart" in source:
+            assert re.fullmatch(r"\d+\.\d+\.\d+", source["targetRevision"])
+        else:
+            assert (TREE / source["path"]).is_dir()
+
+
+def wave(document: dict[str, Any]) -> int:
+    return int(document["metadata"]["annotations"]["argocd.argoproj.io/sync-wave"])
+
+
+def test_waves_go_from_what_is_needed_to_what_needs_it() -> None:
+    waves = {
+        d.body["metadata"]["name"]: wave(d.body) for d in of("Application") if d.body["metadata"]["name"] != "platform"
+    }
+    foundation = {waves[name] for name in ("crossplane", "keda", "external-secrets", "nats")}
+    assert foundation == {0}
+    assert 0 < waves["04-apis"] < waves["03-intelligence"] < waves["tenant-research"]
+    # The databases' passwords come through the store of 03-intelligence, whose claim waits for the databases.
+    assert waves["05-databases"] == waves["03-intelligence"]
+    inside = [
+        wave(d.body)
+        for d in DOCUMENTS
+        if d.file.startswith("platform/03-intelligence/") and d.body["kind"] != "ConfigMap"
+    ]
+    assert wave(one("AgentExecutor", "platform/")) == max(inside)
+
+
+def keys(given: Any, known: Any, path: str = "") -> Iterator[str]:
+    """Keys of values that a chart does not know; below what is empty in the chart anything goes."""
+    if isinstance(given, dict) and isinstance(known, dict) and known:
+        for key, value in given.items():
+            if key in known:
+                yield from keys(value, known[key], f"{path}.{key}")
+            else:
+                yield f"{path}.{key}".lstrip(".")
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_values_are_the_charts_own(name: str) -> None:
+    module, file = CHARTS[name]
+    source = next(d for d in of("Application") if d.body["metadata"]["name"] == name).body["spec"]["source"]
+    assert source["targetRevision"] == gomodules.version(module).removeprefix("v")
+    (known,) = read(gomodules.directory(module) / file)
+    assert list(keys(source["helm"]["valuesObject"], known)) == []

@@ -261,6 +261,14 @@ def test_all_faults_are_told_at_once_and_not_endlessly() -> None:
     assert refused.value.message.endswith("and 30 more")
 
 
+def test_a_list_of_faulty_nodes_is_not_called_empty() -> None:
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(
+            {"name": "x", "nodes": [{"id": "a", "type": "Orchestrator", "config": {"model": "no-provider"}}]}
+        )
+    assert "empty" not in refused.value.message
+
+
 def test_a_long_value_is_cut() -> None:
     with pytest.raises(PermanentError) as refused:
         definition.parse(edited(put("nodes", 1, "config", "model", "provider", "x" * 5000)))

@@ -32,9 +32,11 @@ def parse(raw: Mapping[str, Any]) -> Definition:
     try:
         definition = Definition.model_validate(raw)
     except ValidationError as error:
-        raise _refusal([f"{_path(fault, raw)}: {_complaint(fault)}" for fault in error.errors()]) from None
-    if faults := list(_contradictions(definition, raw)):
-        raise _refusal(faults)
+        # A list whose every entry has a fault is too short to pydantic, which counts the good ones.
+        faults = [one for one in error.errors() if not (one["type"] == "too_short" and one["input"])]
+        raise _refusal([f"{_path(fault, raw)}: {_complaint(fault)}" for fault in faults]) from None
+    if contradictions := list(_contradictions(definition, raw)):
+        raise _refusal(contradictions)
     return definition
 
 

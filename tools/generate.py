@@ -19,6 +19,7 @@ GENERATORS = (
     "generate_timezones",
     "generate_xrds",
     "generate_reference",
+    "generate_service_reference",
 )
 
 

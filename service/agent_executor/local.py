@@ -68,7 +68,8 @@ async def running(
     given = {"ALLOW_SCRIPTED_MODEL": "true", **given, "HTTP_HOST": HOST, "HTTP_PORT": str(http_port)}
     settings.load(given | ANYWHERE)  # a wrong one is told before anything starts
     # A second of imports, while the servers start. They are spawned by the main thread, with which they end.
-    threading.Thread(target=importlib.import_module, args=("agent_executor.api.main",)).start()
+    imports = threading.Thread(target=importlib.import_module, args=("agent_executor.api.main",))
+    imports.start()
     try:
         with embedded.start(data_dir) as servers:
             from agent_executor.api import main  # noqa: PLC0415
@@ -94,6 +95,8 @@ async def running(
                 await asyncio.gather(serving, return_exceptions=True)
     except (embedded.EmbeddedError, migrations.MigrationError) as error:
         raise LocalError(str(error)) from None
+    finally:
+        imports.join()  # an interpreter that ends in the middle of one complains
 
 
 async def _until_ready(url: str) -> None:

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 
 from agent_executor import version
 from agent_executor.api.guard import OPEN
-from agent_executor.api.problems import Problem
+from agent_executor.api.problems import Problem, phrase
 from agent_executor.models.events import MAX_JOB_ID, JobExecutionEvent
 
 ABOUT: dict[str, Any] = {
@@ -50,6 +50,9 @@ def _document(app: FastAPI, *, token: bool) -> dict[str, Any]:
     for path, operations in document["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)
+            for status, answer in operation["responses"].items():
+                if answer["description"] == "Successful Response":  # FastAPI's, for every answer
+                    answer["description"] = phrase(int(status))
             if token and path not in OPEN:
                 operation["security"] = [{"token": []}]
             else:

@@ -56,14 +56,19 @@ def answer(
     status: int, detail: str, headers: Mapping[str, str] | None = None, more: Mapping[str, Any] | None = None
 ) -> JSONResponse:
     """The response that tells a problem."""
-    problem = Problem(type="about:blank", title=HTTPStatus(status).phrase, status=status, detail=detail)
+    problem = Problem(type="about:blank", title=phrase(status), status=status, detail=detail)
     return JSONResponse({**problem.model_dump(), **(more or {})}, status, headers, media_type=MEDIA_TYPE)
+
+
+def phrase(status: int) -> str:
+    """A status in words, RFC 9110's; Python has an older one until 3.13."""
+    return "Content Too Large" if status == 413 else HTTPStatus(status).phrase
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The `responses` of an operation that may answer with these problems."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+    return {status: {"description": phrase(status), "content": content} for status in statuses}
 
 
 def install(app: FastAPI) -> None:

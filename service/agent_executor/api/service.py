@@ -7,6 +7,7 @@ flushed.
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -167,7 +168,7 @@ class Service:
     async def _take_jobs(self) -> None:
         await broker.open_(self._nats, self._settings)
         self._connecting = False
-        await self._consumer.run(builder.warm)
+        await self._consumer.run(_prepare)
 
     async def _purge(self) -> None:
         """Remove what is older than the retention, now and then, beside other pods."""
@@ -205,6 +206,12 @@ class Service:
     async def _ends(task: asyncio.Task[None], seconds: float) -> bool:
         done, _ = await asyncio.wait({task}, timeout=seconds)
         return bool(done)
+
+
+async def _prepare() -> None:
+    """What is imported by then stays: a collector that walks half a million objects of libraries holds up every job."""
+    await builder.warm()
+    gc.freeze()
 
 
 @contextlib.asynccontextmanager

@@ -209,7 +209,7 @@ class Service:
 
 
 async def _prepare() -> None:
-    """What is imported by then stays: a collector that walks half a million objects of libraries holds up every job."""
+    """Import, and spare the collector what stays: 120 000 objects of libraries hold up every job for a sixth of a second."""
     await builder.warm()
     gc.freeze()
 

@@ -55,7 +55,7 @@ DEFINITIONS = {"apis/claim/definition.yaml", "apis/namespaced/definition.yaml", 
 
 
 def test_the_copy_lacks_nothing(tmp_path, edited):
-    assert stale(tmp_path) == set()
+    assert not stale(tmp_path) & DEFINITIONS
     assert run(tmp_path, "pytest", "-q", "-n0", *READINESS, *FIELDS).returncode == 0
 
 
@@ -65,7 +65,7 @@ def test_a_size_profile_without_its_generated_files_is_noticed(tmp_path, edited)
         '    "large":  ',
         '    "huge": SizeProfile(cpu=Range("4", "8"), memory=Range("8Gi", "16Gi")),\n    "large":  ',
     )
-    assert stale(tmp_path) == DEFINITIONS
+    assert stale(tmp_path) >= DEFINITIONS
 
 
 READINESS = ("tests/function/test_readiness.py", "tests/function/test_readme.py::test_the_readme_has_every_object")
@@ -81,7 +81,7 @@ def test_a_field_without_generated_files_bad_values_or_a_claim_that_sets_it_is_n
         "    paused: bool = False\n",
         '    colour: Label = "red"\n    """Of the pods."""\n    paused: bool = False\n',
     )
-    assert stale(tmp_path) == DEFINITIONS
+    assert stale(tmp_path) >= DEFINITIONS
     assert failures(tmp_path, *FIELDS) == {
         "test_there_are_at_least_150_of_them_over_all_fields",
         "test_they_set_every_field",

@@ -1,0 +1,54 @@
+"""What the how-tos name is there: parameters, files, reasons, commands."""
+
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from agent_executor.cli import main
+from function.platform import DEFAULT
+from function.resources import external_secrets
+from tools.render_examples import ROOT
+
+DOCS = ROOT / "docs"
+HOW_TOS = sorted((DOCS / "how-to").glob("*.md"))
+PAGES = [*HOW_TOS, DOCS / "maintainers.md", ROOT / "examples" / "gitops" / "README.md"]
+
+
+def text(name: str) -> str:
+    return (DOCS / "how-to" / f"{name}.md").read_text("utf-8")
+
+
+def test_the_ten_parameters_are_those_that_the_secrets_are_made_of() -> None:
+    prefix = DEFAULT.external_secrets.parameter_prefix
+    secrets = (external_secrets.POSTGRES, external_secrets.DRAGONFLY, external_secrets.LLM_KEYS)
+    wanted = [prefix + parameter for secret in secrets for parameter in secret.values()]
+    put = re.findall(
+        r'^aws ssm put-parameter --name (\S+) --value "[^"]+" --type (\w+)$', text("first-deployment"), re.MULTILINE
+    )
+    assert [name for name, _ in put] == wanted
+    secret = {name for name, kind in put if kind == "SecureString"}
+    assert secret == {name for name in wanted if name.endswith(("password", "api_key"))}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_every_reason_of_the_troubleshooting_page_is_in_the_reference() -> None:
+    reference = (DOCS / "reference" / "conditions.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \|", text("troubleshooting"), re.MULTILINE)
+    assert rows
+    assert [name for row in rows for name in row if f"`{name}`" not in reference] == []
+
+
+@pytest.mark.parametrize("page", HOW_TOS, ids=lambda page: page.name)
+def test_the_services_commands_and_their_options_are_there(page: Path) -> None:
+    lines = re.findall(r"(?:-- |\$ |`)agent-executor ((?!,)[a-z]+[^`|\n]*)", page.read_text("utf-8"))
+    for words in map(str.split, lines):
+        done = CliRunner().invoke(main, [words[0], "--help"])
+        assert done.exit_code == 0, words
+        assert [word for word in words if word.startswith("--") and word not in done.output] == []

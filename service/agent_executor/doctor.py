@@ -114,9 +114,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     if not settings.agent_executor_api_token:
         advice = "set it where more than the cluster's own network reaches the API"
         yield Finding("AGENT_EXECUTOR_API_TOKEN", "weaker", "is not set: the API asks nobody who they are", advice)
-    if settings.job_lease_seconds < settings.nats_ack_wait_seconds:
-        advice = "make JOB_LEASE_SECONDS at least NATS_ACK_WAIT_SECONDS"
-        text = f"{settings.job_lease_seconds:g} s is below NATS_ACK_WAIT_SECONDS, {settings.nats_ack_wait_seconds:g} s"
+    if settings.job_lease_seconds > settings.nats_ack_wait_seconds:
+        advice = "make it shorter, or a killed pod's job is delivered before it is free"
+        text = f"{settings.job_lease_seconds:g} s is above NATS_ACK_WAIT_SECONDS, {settings.nats_ack_wait_seconds:g} s"
         yield Finding("JOB_LEASE_SECONDS", "differs", text, advice)
 
 

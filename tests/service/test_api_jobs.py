@@ -1,8 +1,5 @@
 """The job table over HTTP: pages, one job, its result, its cancellation."""
 
-import base64
-import json
-
 import pytest
 
 from tests.support.api import ECHO, path, plan, serving
@@ -98,12 +95,11 @@ async def test_pages_show_every_job_once_while_others_are_added(env: dict[str, s
         "cursor=",
         "cursor=x",
         "cursor=%00",
-        "cursor=" + "a" * 2001,
-        "cursor=" + base64.urlsafe_b64encode(b'["0001-01-01T00:00:00+14:00", "x"]').decode(),
-        "cursor=" + base64.urlsafe_b64encode(b'["2026-01-01", "x", 1]').decode(),
-        "cursor=" + base64.urlsafe_b64encode(json.dumps(["2026-01-01", "\ud800"]).encode()).decode(),
-        "cursor=" + base64.urlsafe_b64encode(b'["2026-01-01", "\\u0000"]').decode(),
-        "cursor=" + base64.urlsafe_b64encode(b"[" * 1000).decode(),
+        "cursor=" + "1" * 18 + "~x",
+        "cursor=1~",
+        "cursor=~x",
+        "cursor=1~a%20b c",
+        "cursor=1~" + "a" * 7000,
     ],
 )
 async def test_a_wrong_query_is_refused_with_its_name(env: dict[str, str], query: str) -> None:
@@ -128,3 +124,11 @@ async def test_a_schema_without_tables_is_a_503_too(env: dict[str, str]) -> None
         assert (await api.http.get("/jobs")).status_code == 503
         ready = await api.http.get("/ready")
         assert "agent-executor migrate" in ready.json()["checks"]["postgresql"]
+
+
+@pytest.mark.parametrize("cursor", ["0~x", "99999999999999999~x", "1~%00", "1~%FF", "1~%", "1~%zz"])
+async def test_a_cursor_is_a_place_and_needs_no_job_there(env: dict[str, str], cursor: str) -> None:
+    async with serving(env) as api:
+        await api.submit(ECHO)
+        answer = await api.http.get("/jobs", params={"cursor": cursor})
+        assert len(answer.json()["jobs"]) == (1 if cursor.startswith("9") else 0), answer.text

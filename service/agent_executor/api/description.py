@@ -23,8 +23,10 @@ ABOUT: dict[str, Any] = {
     "description": "Takes agent jobs as CloudEvents, runs them as LangGraph agents and tells how they ended.",
     "license_info": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
-# What `models.events.Name` allows, as a pattern: no control characters, and not blank.
-NAME_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f][^\x00-\x1f\x7f-\x9f]*$"
+FORBIDDEN = r"\x00-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff"  # control characters and noncharacters
+TEXT_PATTERN = rf"^[^{FORBIDDEN}]*$"
+# What `models.events.Name` allows: the same, and not blank.
+NAME_PATTERN = rf"^[^{FORBIDDEN}]*[^\s{FORBIDDEN}][^{FORBIDDEN}]*$"
 router = APIRouter()
 
 
@@ -85,7 +87,11 @@ def _envelope() -> dict[str, Any]:
             "type": text,
             "data": {"$ref": "#/components/schemas/JobExecutionEvent"},
         },
-        "additionalProperties": False,
+        "additionalProperties": {
+            "type": ["string", "integer", "boolean", "null"],
+            "pattern": TEXT_PATTERN,
+            "description": "An extension; null is unset.",
+        },
     }
 
 

@@ -24,9 +24,14 @@ from agent_executor.services.json import dump
 
 AWAY_SECONDS = 0.5
 PATIENCE = 3  # attempts to read the log before the row has to do: a reconnect loses no event
-LONGEST = 32  # digits of a `seq`
 LARGEST = 2**63 - 2  # a Redis Stream's ids have 64 bits
 router = APIRouter(tags=["jobs"])
+EVENT = {
+    "type": "object",
+    "description": "One event.",
+    "required": ["id", "event", "data"],
+    "properties": {each: {"type": "string"} for each in ("id", "event", "data")},
+}
 DONE = ("completed", "failed", "cancelled")
 
 
@@ -34,7 +39,7 @@ DONE = ("completed", "failed", "cancelled")
     "/jobs/{job_id}/events",
     response_class=StreamingResponse,
     responses={
-        200: {"description": "Events until `end`", "content": {"text/event-stream": {"schema": {"type": "string"}}}},
+        200: {"description": "Events until `end`", "content": {"text/event-stream": {"schema": EVENT}}},
         **problems.documented(400, 401, 404, 503),
     },
 )
@@ -42,11 +47,11 @@ async def stream_events(
     service: Service,
     job_id: JobId,
     last_event_id: Annotated[
-        str | None, Header(description="`seq` of the last event that was seen.", max_length=LONGEST)
-    ] = None,
+        str, Header(description="`seq` of the last event that was seen.", pattern=r"^[0-9]{0,32}$")
+    ] = "",
 ) -> StreamingResponse:
     """What happens in a job, as it happens: `event` is the type, `id` the `seq`, `data` the whole message."""
-    after = _position(last_event_id)
+    after = min(int(last_event_id or 0), LARGEST)
     job = await service.jobs.get(job_id)
     if job is None:
         raise problems.Refused(404, UNKNOWN)
@@ -142,11 +147,3 @@ async def _went_on(service: Parts, end: dict[str, Any]) -> bool:
 def _frame(message: dict[str, Any]) -> bytes:
     """One event of https://html.spec.whatwg.org/multipage/server-sent-events.html; JSON has no line breaks in it."""
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (message["seq"], message["event_type"].encode(), dump(message))
-
-
-def _position(last_event_id: str | None) -> int:
-    if not last_event_id:
-        return 0
-    if not (last_event_id.isascii() and last_event_id.isdigit()):
-        raise problems.Refused(400, "Last-Event-ID: is not one of ours, and would be right as the `id` of an event")
-    return min(int(last_event_id), LARGEST)

@@ -1,0 +1,90 @@
+"""The client against a service that restarts, refuses, or is something else."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from agent_executor import client
+from agent_executor.client import Client, ClientError
+
+Answer = tuple[int, str]
+
+
+@pytest.fixture
+def server() -> Iterator[Callable[..., tuple[str, list[dict[str, str]]]]]:
+    """A server that gives these answers one after the other, the last for ever; and the headers it was sent."""
+    running: list[ThreadingHTTPServer] = []
+
+    def serve(*answers: Answer) -> tuple[str, list[dict[str, str]]]:
+        left, asked = list(answers), list[dict[str, str]]()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append({name.lower(): value for name, value in self.headers.items()})
+                status, body = left.pop(0) if len(left) > 1 else left[0]
+                self.send_response(status)
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *_: object) -> None:
+                """Nothing."""
+
+        made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        running.append(made)
+        return f"http://127.0.0.1:{made.server_port}", asked
+
+    yield serve
+    for each in running:
+        each.shutdown()
+        each.server_close()
+
+
+def frames(*seqs: int, end: bool = False) -> Answer:
+    kinds = ["on_llm_stream"] * len(seqs)
+    if end:
+        kinds[-1] = "end"
+    told = [json.dumps({"seq": seq, "event_type": kind}) for seq, kind in zip(seqs, kinds, strict=True)]
+    return 200, "retry: 1000\n\n: still here\n\n" + "".join(f"id: 0\ndata: {each}\n\n" for each in told)
+
+
+def test_a_stream_that_breaks_goes_on_where_it_broke(
+    server: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
+    url, asked = server(frames(1, 2), (503, "{}"), frames(), frames(3, 4, end=True))  # type: ignore[misc]
+    with Client(url) as service:
+        assert [message["seq"] for message in service.watch("j")] == [1, 2, 3, 4]
+    assert [each.get("last-event-id") for each in asked] == [None, "2", "2", "2"]
+
+
+def test_a_service_that_stays_away_is_given_up(server: Callable[..., object], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "PAUSE_SECONDS", 0.0)
+    url, asked = server((503, "{}"))  # type: ignore[misc]
+    with Client(url) as service, pytest.raises(ClientError, match="the service is away"):
+        list(service.watch("j"))
+    assert len(asked) == client.RECONNECTS + 1
+
+
+def test_a_refusal_is_the_problems_own_detail_and_anything_else_is_a_wrong_address(
+    server: Callable[..., object],
+) -> None:
+    url, _ = server((404, '{"detail": "no such job"}'), (404, "<html>"))  # type: ignore[misc]
+    with Client(url) as service:
+        with pytest.raises(ClientError, match=r"^404: no such job$"):
+            service.job("j")
+        with pytest.raises(ClientError, match="is the address right"):
+            list(service.watch("j"))
+
+
+def test_a_token_goes_out_byte_for_byte_and_no_proxy_sees_it(
+    server: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    url, asked = server((200, '{"state": "queued"}'))  # type: ignore[misc]
+    with Client(url, "tök") as service:
+        service.job("j")
+    assert asked[0]["authorization"].encode("latin-1") == "Bearer tök".encode()

@@ -75,7 +75,7 @@ render: setup ## the goldens in examples/rendered
 packages: setup ## the Function package and both Configuration packages, into build/
 	@$(BIN)/python -m tools.packages
 
-images: ## both images, with the Docker engine of this machine: agent-executor and function-agent-executor
+images: ## both images, with the Docker engine of this machine
 	@scripts/ci/images.sh
 
 bench-function: setup ## the function beside a prebuilt answer on the same SDK

@@ -18,6 +18,8 @@ ALLOWED = (
     "OPENAI_API_KEY",
     "ANTHROPIC_API_KEY",  # tests of the real providers: nobody but the user has the keys
     "only root",  # nobody becomes root for a test
+    "no Docker engine",
+    "no base image",  # an engine that reaches no registry, and has none either
 )
 
 

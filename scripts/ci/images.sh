@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds both images with the Docker engine that DOCKER (docker) talks to: images.sh [further arguments of `docker build`].
-# Tags them REGISTRY/function-agent-executor:vVERSION and REGISTRY/agent-executor:vVERSION; the registry is the project's.
+# Tags them REGISTRY/agent-executor:vVERSION and REGISTRY/function-agent-executor-runtime:vVERSION (the name without
+# -runtime is the package around it); REGISTRY is the project's unless set.
 set -eu
 cd "$(dirname "$0")/../.."
 registry=${REGISTRY:-ghcr.io/arun4infra}
@@ -15,5 +16,5 @@ build() {
     --build-arg "REVISION=$revision" --build-arg "CREATED=${created:-1970-01-01T00:00:00Z}" "$@" .
   echo "$image"
 }
-build function function-agent-executor "$@"
+build function function-agent-executor-runtime "$@"
 build service agent-executor "$@"

@@ -1,7 +1,7 @@
 """checkov and kube-score: what each finds in a set of manifest files.
 
 Both judge offline. checkov has a virtual environment of its own, made once from `requirements/checkov.txt` and kept
-beside the Go binaries, under the hash of that file.
+beside the Go binaries, under the hash of that file; so have the programs in `requirements/linters.txt`.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from tools import gobinaries
 from tools.gomodules import UnavailableError
 
-REQUIREMENTS = Path(__file__).parents[2] / "requirements" / "checkov.txt"
+REQUIREMENTS = Path(__file__).parents[2] / "requirements"
 INSTALL_SECONDS = 900
 KUBERNETES = "v1.34"
 
@@ -32,7 +32,16 @@ class Finding(NamedTuple):
 
 def checkov(files: Sequence[Path]) -> set[Finding]:
     """What checkov finds; raises UnavailableError where it cannot be installed."""
-    command = [program(), "--framework", "kubernetes", "--output", "json", "--compact", "--quiet", "--skip-download"]
+    command = [
+        program("checkov", "checkov"),
+        "--framework",
+        "kubernetes",
+        "--output",
+        "json",
+        "--compact",
+        "--quiet",
+        "--skip-download",
+    ]
     reports = run([*command, *(part for file in files for part in ("--file", str(file)))])
     checks = [
         r
@@ -66,20 +75,21 @@ def run(command: Sequence[str | Path]) -> Any:
     return json.loads(done.stdout)
 
 
-def program() -> Path:
-    """The installed checkov."""
-    home = gobinaries.cache() / f"checkov-{hashlib.sha256(REQUIREMENTS.read_bytes()).hexdigest()[:16]}"
+def program(name: str, lock: str) -> Path:
+    """A program of `requirements/<lock>.txt`, installed; raises UnavailableError where it cannot be."""
+    requirements = REQUIREMENTS / f"{lock}.txt"
+    home = gobinaries.cache() / f"{lock}-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]}"
     done = home / "installed"  # written last: an installation that was stopped half-way is done again
     home.mkdir(parents=True, exist_ok=True)
     with gobinaries.locked(home.with_suffix(".lock")):
         if not done.exists():
-            install(home)
+            install(home, requirements)
             done.touch()
-    return home / "bin" / "checkov"
+    return home / "bin" / name
 
 
-def install(home: Path) -> None:
-    """Install the locked checkov, hashes verified."""
+def install(home: Path, requirements: Path) -> None:
+    """Install what is locked, hashes verified."""
     venv.create(home, with_pip=True, clear=True)
     python = home / "bin" / Path(sys.executable).name
     command = [
@@ -91,8 +101,8 @@ def install(home: Path) -> None:
         "--disable-pip-version-check",
         "--require-hashes",
         "-r",
-        REQUIREMENTS,
+        requirements,
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
     if done.returncode:
-        raise UnavailableError(f"checkov: cannot be installed: {done.stderr.strip()[-300:]}")
+        raise UnavailableError(f"{requirements.name}: cannot be installed: {done.stderr.strip()[-300:]}")

@@ -1,0 +1,200 @@
+"""Both images, built and run by a Docker engine: small, locked down, the same files each time.
+
+`DOCKER` names the client and `DOCKER_HOST` the engine, as for the client itself; `BASE_IMAGE` another base than the
+Dockerfile's. With wheels in `wheelhouse/` (scripts/ci/wheelhouse.sh) the builds have no network at all.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+
+from tests.support.servers import Database
+from tools.render_examples import ROOT
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("images")]
+
+DOCKER = os.environ.get("DOCKER", "docker")
+BASE = (
+    os.environ.get("BASE_IMAGE")
+    or re.findall(r"^ARG BASE_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
+)
+LOCKED_DOWN = (
+    "--read-only",
+    "--cap-drop=ALL",
+    "--security-opt=no-new-privileges",
+    "--user=12345",
+    "--env=HOME=/nowhere",
+)
+MEGABYTE = 1000 * 1000
+
+
+class Images(NamedTuple):
+    """The names of what was built."""
+
+    function: str
+    service: str
+
+
+def docker(*arguments: str, check: bool = True, **options: Any) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run([DOCKER, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, **options)
+    assert not check or done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
+    return done
+
+
+def network() -> tuple[str, ...]:
+    return ("--network=none",) if any((ROOT / "wheelhouse").glob("*.whl")) else ()
+
+
+@pytest.fixture(scope="session")
+def images() -> Images:
+    try:
+        there = docker("version", "--format={{.Server.Version}}", check=False, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        there = False
+    if not there:
+        pytest.skip("no Docker engine answers")
+    if docker("image", "inspect", BASE, check=False).returncode and docker("pull", BASE, check=False).returncode:
+        pytest.skip(f"no base image: {BASE} cannot be pulled, and BASE_IMAGE names no other")
+    build = [ROOT / "scripts" / "ci" / "images.sh", "--build-arg", f"BASE_IMAGE={BASE}", *network()]
+    own = os.environ | {"REGISTRY": "agent-executor-tests", "DOCKER": DOCKER}
+    done = subprocess.run(build, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    function, service = (line for line in done.stdout.splitlines() if line.startswith("agent-executor-tests/"))
+    return Images(function, service)
+
+
+def inspected(image: str) -> Any:
+    return json.loads(docker("image", "inspect", image).stdout)[0]
+
+
+@contextlib.contextmanager
+def running(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[str]:
+    """A container's id; it is removed at the end."""
+    container = docker("run", "--detach", *LOCKED_DOWN, *options, image, *command).stdout.strip()
+    try:
+        yield container
+    finally:
+        docker("rm", "--force", container)
+
+
+def until(condition: Any, container: str, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        logs = docker("logs", container)
+        assert time.monotonic() < deadline, logs.stdout[-1000:] + logs.stderr[-2000:]
+        time.sleep(0.1)
+
+
+def stopped(container: str) -> int:
+    """The exit status after SIGTERM."""
+    docker("stop", "--time=30", container)
+    return int(docker("inspect", "--format={{.State.ExitCode}}", container).stdout)
+
+
+@pytest.mark.parametrize(("half", "megabytes"), [("function", 130), ("service", 330)])
+def test_an_image_adds_little_to_its_base(images: Images, half: str, megabytes: int) -> None:
+    added = inspected(getattr(images, half))["Size"] - inspected(BASE)["Size"]
+    print(f"{half}: {added / MEGABYTE:.0f} MB over the base")
+    assert added < megabytes * MEGABYTE
+
+
+@pytest.mark.parametrize("half", Images._fields)
+def test_an_image_says_what_it_is_and_runs_as_nobody(images: Images, half: str) -> None:
+    config = inspected(getattr(images, half))["Config"]
+    assert config["User"] == "65532:65532"
+    assert config.get("Healthcheck") is None
+    labels = {name.rpartition(".")[2]: value for name, value in config["Labels"].items()}
+    assert labels["licenses"] == "Apache-2.0"
+    assert getattr(images, half).endswith(f":v{labels['version']}")
+    assert re.fullmatch(r"[0-9a-f]{40}", labels["revision"])
+
+
+@pytest.mark.parametrize("half", Images._fields)
+def test_the_sbom_lists_what_is_locked_and_ourselves(images: Images, half: str) -> None:
+    image = getattr(images, half)
+    sbom = json.loads(docker("run", "--rm", "--entrypoint=cat", image, "/opt/agent-executor/sbom.cdx.json").stdout)
+    listed = {(part["name"].lower().replace("_", "-"), part["version"]) for part in sbom["components"]}
+    locked = dict(
+        re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "requirements" / f"{half}.txt").read_text(), re.MULTILINE)
+    )
+    ours = {part for part in listed if part[0] == "agent-executor"}
+    assert sbom["bomFormat"] == "CycloneDX"
+    assert len(ours) == 1
+    assert {name.replace(".", "-"): version for name, version in listed - ours}.items() <= {
+        name.replace(".", "-"): version for name, version in locked.items()
+    }.items()
+
+
+def test_the_function_serves_locked_down_and_ends_when_told(images: Images) -> None:
+    with running(images.function, "--network=none", command=("--insecure",)) as container:
+        until(lambda: '"serving"' in docker("logs", container).stdout, container)
+        assert stopped(container) == 0
+
+
+def test_the_service_migrates_serves_a_job_and_ends_when_told_locked_down(
+    images: Images, env: dict[str, str], database: Database
+) -> None:
+    given = env | database.postgres  # an empty one
+    options = [f"--env={name}={value}" for name, value in given.items()]
+    # As the Deployment has it: an empty /tmp is all that can be written to.
+    options += ["--network=host", "--tmpfs=/tmp"]
+    with running(images.service, *options, "--entrypoint=scripts/ci/run-migrations.sh") as migrations:
+        assert docker("wait", migrations).stdout.strip() == "0", docker("logs", migrations).stderr
+    url = f"http://127.0.0.1:{env['HTTP_PORT']}"
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"{url}/ready", trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    with running(images.service, *options) as container:
+        until(ready, container)
+        smoke = [Path(sys.executable).with_name("agent-executor"), "smoke", "--url", url]
+        done = subprocess.run(smoke, capture_output=True, text=True, timeout=90, check=False)
+        assert done.returncode == 0, done.stdout + docker("logs", container).stderr[-2000:]
+        assert stopped(container) == 0
+
+
+def test_a_service_without_settings_says_which_one_is_missing(images: Images) -> None:
+    done = docker("run", "--rm", "--network=none", *LOCKED_DOWN, images.service, check=False)
+    assert (done.returncode, done.stderr.split(": is not set")[0]) == (2, "Error: NATS_URL")
+
+
+def test_two_builds_hold_the_same_files(images: Images, tmp_path: Path) -> None:
+    again = ["build", "--no-cache", "--target=function", f"--build-arg=BASE_IMAGE={BASE}", *network()]
+    image = docker(*again, "--quiet", ".").stdout.strip()
+    try:
+        assert installed(image, tmp_path / "again.tar") == installed(images.function, tmp_path / "first.tar")
+    finally:
+        docker("image", "rm", "--force", image)
+
+
+def installed(image: str, into: Path) -> dict[str, str]:
+    """What we put into an image: each file's path, and the digest of its content and metadata."""
+    container = docker("create", image).stdout.strip()
+    try:
+        with into.open("wb") as sink:
+            subprocess.run([DOCKER, "cp", f"{container}:/opt/agent-executor", "-"], stdout=sink, check=True)
+    finally:
+        docker("rm", container)
+    with tarfile.open(into) as archive:
+        return {member.name: digest(archive, member) for member in archive if member.name != "agent-executor"}
+
+
+def digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    content = archive.extractfile(member)
+    facts = repr((member.mode, member.uid, member.mtime, member.linkname)).encode()
+    return hashlib.sha256(facts + (content.read() if content else b"")).hexdigest()

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from function import yaml_reader
 from function.refusals import UnreadableError
@@ -91,13 +91,13 @@ def read(name: str) -> list[Document]:
     Raises:
         UnreadableError: missing, not text, not YAML or JSON, or too large.
     """
-    if name != STDIN and Path(name).is_dir():
+    if name and name != STDIN and Path(name).is_dir():
         return [document for file in files(name) for document in read(file)]
     try:
         if name == STDIN:
             data = sys.stdin.buffer.read(MAX_BYTES + 1)
         else:
-            with Path(name).open("rb") as file:
+            with open(name, "rb") as file:  # noqa: PTH123 - to Path an empty name is the directory it is called in
                 data = file.read(MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
@@ -135,13 +135,18 @@ def objects(file: str, parsed: yaml_reader.Parsed) -> Iterator[Document]:
 
 def files(directory: str) -> Iterator[str]:
     """The YAML and JSON files below a directory, in the order of their names."""
-    for folder, folders, names in os.walk(directory):
+    for folder, folders, names in os.walk(directory, onerror=refuse):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if name.endswith(SUFFIXES) and not name.startswith("."):
                 yield str(Path(folder, name))
 
 
+def refuse(error: OSError) -> NoReturn:
+    """Turn down a directory that cannot be listed: what is in it would be passed over without a word."""
+    raise UnreadableError(f"{error.filename}: {(error.strerror or '').lower()}") from None
+
+
 def shown(name: str) -> str:
     """A file's name as messages give it."""
-    return "stdin" if name == STDIN else name
+    return "stdin" if name == STDIN else name or "''"

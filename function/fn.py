@@ -129,7 +129,10 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
             for key, (_, manifest) in plan.objects.items()
         ]
         conditions = status.conditions(plan.claim, readiness)
-        told = _told(conditions, status.events(conditions, seen.conditions(composite)))
+        changes = status.events(conditions, seen.conditions(composite))
+        unwanted = [key for key in status.SECRETS if key not in plan.objects and key in observed.resources]
+        gone = status.removed(observed.resources[key].resource for key in unwanted)
+        told = _told(conditions, [*changes, *gone])
         fields = status.fields(plan.claim, seen.number(composite, "metadata", "generation"), found, readiness)
         return Answer(b"".join(objects) + told.SerializeToString(), wire.struct(fields))
 

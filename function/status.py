@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from function.observed import number
+from function.observed import number, text
 from function.readiness import WAITING, Readiness
 from function.resources import service
 
@@ -90,6 +90,14 @@ def events(now: Iterable[Condition], before: Mapping[str, seen.Condition]) -> It
             warning = not condition.holds and condition.reason not in WAITING
             told = f"{condition.type}: {condition.message or condition.reason}"
             yield Event(warning, condition.reason, told)
+
+
+def removed(observed: Iterable[Any]) -> Iterator[Event]:
+    """Of ExternalSecrets that are there and no longer wanted; only once, since what is gone is not observed again."""
+    names = ", ".join(sorted(text(found, "metadata", "name") for found in observed))
+    if names:
+        told = f"{names}: the Secrets go with their ExternalSecrets, because externalSecrets.create is false"
+        yield Event(warning=True, reason="SecretsRemoved", message=told)
 
 
 def _secrets(claim: Claim) -> dict[str, str]:

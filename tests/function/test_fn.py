@@ -385,3 +385,13 @@ async def test_secrets_made_by_something_else_are_neither_composed_nor_judged():
     assert sorted(response.desired.resources) == sorted(key for key in EIGHT if not key.endswith("-secret"))
     assert conditions(response)["SecretsReady"][:2] == ("True", "NotManaged")
     assert status(response)["secrets"] == []
+
+
+async def test_secrets_that_go_are_told_of_by_name():
+    made = {key: {**found, "metadata": {"name": f"old-{key}"}} for key, found in RUNNING.items() if "secret" in key}
+    given = composite(externalSecrets={"create": False}, postgresConnectionSecret="new", llmKeysSecret="newer")
+    told = "old-dragonfly-secret, old-llm-keys-secret, old-postgres-secret: the Secrets go with their ExternalSecrets"
+    found = [(level, why, says) for level, why, says in results(await call(given, RUNNING | made))]
+    assert ("WARNING", "SecretsRemoved", f"{told}, because externalSecrets.create is false") in found
+    rest = {key: found for key, found in RUNNING.items() if "secret" not in key}
+    assert "SecretsRemoved" not in [why for _, why, _ in results(await call(given, rest))]

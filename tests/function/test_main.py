@@ -154,6 +154,25 @@ def test_other_files_that_cannot_be_used_say_why(run: Callable[..., Outcome], tm
         done = run("validate", tmp_path / name)
         assert (done.status, done.err) == (main.FAILED, f"{tmp_path / name}{says}\n")
     assert run("render", "/dev/zero").status == main.FAILED
+    done = run("validate", "")
+    assert (done.status, done.err) == (main.FAILED, "'': no such file or directory\n")
+
+
+def test_a_directory_that_cannot_be_listed_is_not_passed_over(
+    run: Callable[..., Outcome], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "closed").mkdir()
+    (tmp_path / "claim.yaml").write_bytes((ROOT / "examples/claim.yaml").read_bytes())
+    scandir = os.scandir
+
+    def listed(folder: str) -> object:
+        if Path(folder).name == "closed":  # by hand, because nothing is closed to root
+            raise PermissionError(13, "Permission denied", str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", listed)
+    done = run("validate", tmp_path)
+    assert (done.status, done.out, done.err) == (main.FAILED, "", f"{tmp_path}/closed: permission denied\n")
 
 
 @pytest.mark.parametrize(

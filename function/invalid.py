@@ -62,7 +62,10 @@ def from_pydantic(error: ValidationError, model: type[BaseModel], *root: str) ->
     details = error.errors(include_url=False)
     # A list whose entries are all wrong is too short to pydantic as well, and that is no news.
     holders = {detail["loc"][:-1] for detail in details}
-    return [_fault(d, model, root) for d in details if d["type"] != "too_short" or d["loc"] not in holders]
+    told = [detail for detail in details if detail["type"] != "too_short" or detail["loc"] not in holders]
+    # What nobody will read is only counted: looking for the field that was meant takes 0.1 ms.
+    counted = [path(*root, *detail["loc"]) for detail in told[MOST:]]
+    return [_fault(detail, model, root) for detail in told[:MOST]] + counted
 
 
 def _fault(detail: ErrorDetails, model: type[BaseModel], root: tuple[str, ...]) -> str:

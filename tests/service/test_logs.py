@@ -25,6 +25,10 @@ def written() -> Iterator[io.StringIO]:
     structlog.configure(**before[2])
 
 
+def fail() -> None:
+    raise RuntimeError("outer") from ValueError(CANARY)
+
+
 def lines(written: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in written.getvalue().splitlines()]
 
@@ -59,7 +63,7 @@ def test_an_exception_is_its_types_and_frames_and_its_text_only_where_asked_for(
 ) -> None:
     logs.configure("info", content=content, stream=written)
     try:
-        raise RuntimeError("outer") from ValueError(CANARY)
+        fail()
     except RuntimeError:
         structlog.get_logger("here").exception("failed")
     (line,) = lines(written)

@@ -20,7 +20,7 @@ from tests.support.observer import (
     watching,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults-processes")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.xdist_group("faults-processes")]
 
 SCRIPTS = {"a": script("a"), "b": script("b", seconds=2), "c": script("c")}
 STEPS = plan(turn("a"), turn("b"), turn("c"), {"text": "done"}, scripts=SCRIPTS)
@@ -42,7 +42,9 @@ def plain_pair(env, tmp_path):
 
 async def holder(services, job_id, than=()):
     """The service that took the job, and the others."""
-    return await until(lambda: next((one for one in services if one.has(job_id) and one not in than), None))
+    return await until(
+        lambda: next((one for one in services if one.has(job_id) and one not in than), None), 90, "taken"
+    )
 
 
 async def told_once(observer, job_id, outcome="completed", seconds=30.0):

@@ -7,7 +7,7 @@ import pytest
 from tests.support.observer import ECHO, job, migrate, rows, running, watching
 from tests.support.servers import unique
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 PODS = 10
 
 

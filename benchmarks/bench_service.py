@@ -9,6 +9,7 @@ means much on another machine.
 import asyncio
 import contextlib
 import json
+import signal
 import statistics
 import sys
 import tempfile
@@ -31,14 +32,16 @@ FEW, MANY = 10, 60  # running jobs between which memory is compared
 class Counts:
     """How much is measured."""
 
-    rounds: int = 6
-    jobs: tuple[int, int, int] = (60, 150, 250)  # at the three widths
+    rounds: int = 5
+    jobs: tuple[int, int, int] = (60, 100, 150)  # at the three widths
     starts: int = 3
 
 
 def main(counts: Counts = Counts(), out: Path = OUT) -> int:
     with tempfile.TemporaryDirectory(prefix="agent-executor-bench-") as data, embedded.start(Path(data)) as servers:
-        figures = race(servers, counts) | starting(servers, counts.starts)
+        figures = race(servers, counts)
+        print("starts, memory, resume", file=sys.stderr)
+        figures |= starting(servers, counts.starts)
         figures |= {"mb_per_job": mb_per_job(servers), "resume_s": resume(servers)}
     report(figures)
     out.parent.mkdir(exist_ok=True)
@@ -59,6 +62,7 @@ def race(servers: Servers, counts: Counts) -> Figures:
             speeds: dict[tuple[str, int], list[float]] = {}
             first: list[tuple[float, float]] = []
             for number in range(counts.rounds + 1):  # the first one warms up
+                print(f"round {number} of {counts.rounds}", file=sys.stderr)
                 for width, jobs in zip(WIDTHS, counts.jobs, strict=True):
                     for name in CONTESTANTS:
                         before = processes["service"].first_events()
@@ -164,4 +168,5 @@ def report(figures: Figures) -> None:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("stopped"))  # or the processes would outlive it
     sys.exit(main())

@@ -42,9 +42,8 @@ def free_port():
 @contextmanager
 def server(*options, environment=None):
     """A running server: its address and its process, whose standard output is the log."""
-    address = f"127.0.0.1:{free_port()}"
     process = subprocess.Popen(
-        [*COMMAND, "--address", address, *options],
+        [*COMMAND, "--address", "127.0.0.1:0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -53,8 +52,9 @@ def server(*options, environment=None):
     try:
         first = process.stdout.readline()
         assert first, process.stderr.read()
-        assert json.loads(first)["msg"] == "serving"
-        yield address, process
+        line = json.loads(first)
+        assert line["msg"] == "serving"
+        yield f"127.0.0.1:{line['port']}", process
     finally:
         process.kill()
         process.communicate(timeout=DEADLINE)

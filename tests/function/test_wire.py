@@ -6,7 +6,7 @@ import pytest
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 from google.protobuf import json_format
 from google.protobuf.struct_pb2 import Struct
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from function import wire
@@ -20,6 +20,7 @@ VALUES = st.recursive(
 )
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(TEXT, VALUES, max_size=8))
 def test_it_encodes_what_protobuf_encodes(value):
     assert Struct.FromString(wire.struct(value)) == json_format.ParseDict(value, Struct())

@@ -7,7 +7,7 @@ ARG BASE_IMAGE=python:3.13.14-slim-trixie
 # The environment that builds, with the build backend and the tool that writes the SBOM; no image contains it.
 FROM ${BASE_IMAGE} AS build
 # LICENSE is there so that the copy has something to take when there is no wheelhouse.
-COPY LICENSE wheelhous[e]/ /wheelhouse/
+COPY LICENSE wheelhous[e] /wheelhouse/
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_ONLY_BINARY=:all: \
     PIP_FIND_LINKS=/wheelhouse PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=1577836800
 WORKDIR /src

@@ -195,6 +195,6 @@ def installed(image: str, into: Path) -> dict[str, str]:
 
 
 def digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    content = archive.extractfile(member)
+    content = archive.extractfile(member) if member.isfile() else None
     facts = repr((member.mode, member.uid, member.mtime, member.linkname)).encode()
     return hashlib.sha256(facts + (content.read() if content else b"")).hexdigest()

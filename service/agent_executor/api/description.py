@@ -4,6 +4,7 @@ FastAPI writes what it knows from the routes; here is what it cannot know: the b
 problem that every error is, and the token.
 """
 
+import re
 from html import escape
 from typing import Any
 
@@ -109,22 +110,26 @@ async def docs(request: Request) -> HTMLResponse:
 def _operation(verb: str, path: str, operation: dict[str, Any]) -> str:
     parameters = "".join(
         f"<tr><td><code>{escape(each['name'])}</code></td><td>{escape(each['in'])}</td>"
-        f"<td>{escape(each.get('description') or each['schema'].get('description', ''))}</td></tr>"
+        f"<td>{_prose(each.get('description') or each['schema'].get('description', ''))}</td></tr>"
         for each in operation.get("parameters", ())
     )
     answers = "".join(
         f"<tr><td><code>{escape(status)}</code></td><td>{escape(', '.join(each.get('content', {})))}</td>"
-        f"<td>{escape(each['description'])}</td></tr>"
+        f"<td>{_prose(each['description'])}</td></tr>"
         for status, each in sorted(operation["responses"].items())
     )
     takes = ", ".join(operation.get("requestBody", {}).get("content", ()))
     return (
         f"<section><h2><b>{verb.upper()}</b> <code>{escape(path)}</code></h2>"
-        f"<p>{escape(operation.get('description', ''))}</p>"
+        f"<p>{_prose(operation.get('description', ''))}</p>"
         + (f"<p>Takes <code>{escape(takes)}</code></p>" if takes else "")
         + (f"<table><tr><th>parameter</th><th>in</th><th></th></tr>{parameters}</table>" if parameters else "")
         + f"<table><tr><th>answer</th><th>as</th><th></th></tr>{answers}</table></section>"
     )
+
+
+def _prose(text: str) -> str:
+    return re.sub("`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
 _PAGE = """<!doctype html>

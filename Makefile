@@ -6,7 +6,7 @@ VENV        := .venv
 BIN         := $(VENV)/bin
 STAMP       := $(VENV)/.installed
 UV          := build/uv/bin/uv
-LOCK        := $(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --generate-hashes \
+LOCK        := $(UV) pip compile -q --universal --python-version 3.11 --no-header --no-annotate --no-strip-extras --generate-hashes \
                --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]
 MOST_PACKAGES, MOST_BYTES = 15, 30_000_000
@@ -42,7 +43,7 @@ def canonical(name: str) -> str:
 
 def locked(extra: str) -> list[str]:
     text = (ROOT / f"requirements/{extra}.txt").read_text("utf-8")
-    return [canonical(name) for name in re.findall(r"^([A-Za-z0-9_.-]+)==", text, re.MULTILINE)]
+    return [canonical(name) for name in re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[^]]+\])?==", text, re.MULTILINE)]
 
 
 def imported(folder: Path) -> set[str]:
@@ -92,8 +93,24 @@ def test_the_function_installs_little():
 @pytest.mark.parametrize("lock", sorted(file.name for file in (ROOT / "requirements").glob("*.txt")))
 def test_every_locked_package_has_a_hash_and_nothing_else(lock):
     lines = (ROOT / "requirements" / lock).read_text("utf-8").splitlines()
-    allowed = re.compile(r"[a-z0-9-]+(\[[a-z,]+\])?==\S+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
+    allowed = re.compile(r"[a-z0-9-]+(\[[a-z, -]+\])?==\S+( ; .+)? \\|    --hash=sha256:[0-9a-f]{64}( \\)?")
     assert [line for line in lines if not allowed.fullmatch(line)] == []
+
+
+def test_a_package_that_another_wants_with_an_extra_is_locked_with_it():
+    """Else older pips look for the newest release that has the extra, and refuse it for having no hash."""
+    text = (ROOT / "requirements/dev.txt").read_text("utf-8")
+    lines = [Requirement(line) for line in re.findall(r"^(\S.*) \\$", text, re.MULTILINE)]
+    here = [line for line in lines if line.marker is None or line.marker.evaluate()]
+    extras = {canonical(line.name): line.extras for line in here}
+    wanted = [
+        (asked.name, asked.extras)
+        for name in extras
+        for asked in map(Requirement, metadata.requires(name) or ())
+        if asked.extras and (asked.marker is None or asked.marker.evaluate({"extra": ""}))
+    ]
+    assert wanted
+    assert [(name, asked) for name, asked in wanted if not asked <= extras[canonical(name)]] == []
 
 
 def test_no_committed_file_names_a_registry_or_a_machine():

@@ -14,10 +14,18 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from tools import gomodules
 from tools.gomodules import UnavailableError
 
 MANIFESTS = Path(__file__).parents[1] / "tests" / "go"
 BUILD_SECONDS = 3600  # the whole of Crossplane on two busy cores, with every module still to be downloaded
+CROSSPLANE = "github.com/crossplane"
+# Where a manifest's programs keep their own version, and the module whose version it is. Built without it they call
+# themselves v0.0.0 or nothing at all, which kubectl, KEDA and the package manager's constraints do not take.
+VERSIONS = {
+    "engine": (f"{CROSSPLANE}/crossplane-runtime/v2/pkg/version.version", f"{CROSSPLANE}/crossplane/v2"),
+    "kubernetes": ("k8s.io/component-base/version.gitVersion", "k8s.io/kubernetes"),
+}
 
 
 @functools.cache
@@ -32,12 +40,13 @@ def build(manifest: str, package: str) -> Path:
         raise UnavailableError(f"{package}: Go is not on this machine")
     source = MANIFESTS / manifest
     pins = b"".join(path.read_bytes() for path in (source / "go.mod", source / "go.sum", *sorted(source.glob("*.go"))))
+    pins += linked(manifest).encode()
     binary = cache() / hashlib.sha256(pins).hexdigest()[:16] / package.replace("/", "_")
     if not binary.exists():
         binary.parent.mkdir(parents=True, exist_ok=True)
         with locked(binary.with_name(f"{binary.name}.lock")):
             if not binary.exists():
-                compile_into(binary, package, source)
+                compile_into(binary, package, source, linked(manifest))
     return binary
 
 
@@ -54,10 +63,18 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def compile_into(binary: Path, package: str, source: Path) -> None:
+def linked(manifest: str) -> str:
+    """The linker's flags: no symbols, and the version where the program wants it from there."""
+    if manifest not in VERSIONS:
+        return "-s -w"
+    variable, module = VERSIONS[manifest]
+    return f"-s -w -X {variable}={gomodules.version(module, MANIFESTS / manifest)}"
+
+
+def compile_into(binary: Path, package: str, source: Path, flags: str) -> None:
     """Build under another name first: a build that is stopped half-way leaves no binary."""
     unfinished = binary.with_name(f"{binary.name}.new")
-    command = ["go", "build", "-trimpath", "-ldflags=-s -w", "-o", str(unfinished), package]
+    command = ["go", "build", "-trimpath", f"-ldflags={flags}", "-o", str(unfinished), package]
     done = subprocess.run(
         command, cwd=source, env=os.environ | {"CGO_ENABLED": "0"}, capture_output=True, text=True,
         timeout=BUILD_SECONDS, check=False,

@@ -74,3 +74,15 @@ def test_without_go_it_is_said_that_go_is_missing(manifest: Path, monkeypatch: p
     monkeypatch.setenv("PATH", str(manifest))
     with pytest.raises(UnavailableError, match=r"^example\.com/small: Go is not on this machine$"):
         gobinaries.build("small", "example.com/small")
+
+
+@here
+def test_a_program_that_wants_its_version_from_the_linker_gets_the_one_of_its_manifest(
+    manifest: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(gobinaries.VERSIONS, "small", ("main.version", "example.com/module"))
+    (manifest / "main.go").write_text(
+        'package main\n\nimport "os"\n\nvar version string\n\nfunc main() { os.Stdout.WriteString(version) }\n'
+    )
+    monkeypatch.setattr(gobinaries.gomodules, "version", lambda module, directory: f"v1.2.3-{module[-6:]}")
+    assert said(gobinaries.build("small", "example.com/small")) == "v1.2.3-module"

@@ -35,6 +35,7 @@ lock: $(UV) ## requirements/*.txt from pyproject.toml, with hashes and without a
 	@$(LOCK) --group checkov -o requirements/checkov.txt
 	@$(LOCK) --group image -o requirements/image.txt
 	@$(LOCK) --group linters -o requirements/linters.txt
+	@$(LOCK) --group moto -o requirements/moto.txt
 
 $(UV):
 	@$(PYTHON) -m venv build/uv

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import scanners
+from tools import pyprograms
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first one on a machine installs the programs
@@ -15,7 +15,7 @@ SCRIPTS = [*sorted((ROOT / "scripts").rglob("*.sh")), ROOT / ".ci" / "run"]
 
 def said(name: str, *arguments: str | Path) -> str:
     """What a linter says; nothing where it is content."""
-    command = [scanners.program(name, "linters"), *arguments]
+    command = [pyprograms.program(name, "linters"), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     return f"{done.stdout}{done.stderr}" if done.returncode else ""
 

@@ -1,24 +1,14 @@
-"""checkov and kube-score: what each finds in a set of manifest files.
+"""checkov and kube-score: what each finds in a set of manifest files. Both judge offline."""
 
-Both judge offline. checkov has a virtual environment of its own, made once from `requirements/checkov.txt` and kept
-beside the Go binaries, under the hash of that file; so have the programs in `requirements/linters.txt`.
-"""
-
-import hashlib
 import json
 import os
 import subprocess
-import sys
-import venv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tools import gobinaries
-from tools.gomodules import UnavailableError
+from tools import gobinaries, pyprograms
 
-REQUIREMENTS = Path(__file__).parents[2] / "requirements"
-INSTALL_SECONDS = 900
 KUBERNETES = "v1.34"
 
 
@@ -33,7 +23,7 @@ class Finding(NamedTuple):
 def checkov(files: Sequence[Path]) -> set[Finding]:
     """What checkov finds; raises UnavailableError where it cannot be installed."""
     command = [
-        program("checkov", "checkov"),
+        pyprograms.program("checkov", "checkov"),
         "--framework",
         "kubernetes",
         "--output",
@@ -73,36 +63,3 @@ def run(command: Sequence[str | Path]) -> Any:
     if done.returncode not in {0, 1} or not done.stdout:
         raise RuntimeError(f"{Path(command[0]).name}: {done.stderr.strip()[-800:]}")
     return json.loads(done.stdout)
-
-
-def program(name: str, lock: str) -> Path:
-    """A program of `requirements/<lock>.txt`, installed; raises UnavailableError where it cannot be."""
-    requirements = REQUIREMENTS / f"{lock}.txt"
-    home = gobinaries.cache() / f"{lock}-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:16]}"
-    done = home / "installed"  # written last: an installation that was stopped half-way is done again
-    home.mkdir(parents=True, exist_ok=True)
-    with gobinaries.locked(home.with_suffix(".lock")):
-        if not done.exists():
-            install(home, requirements)
-            done.touch()
-    return home / "bin" / name
-
-
-def install(home: Path, requirements: Path) -> None:
-    """Install what is locked, hashes verified."""
-    venv.create(home, with_pip=True, clear=True)
-    python = home / "bin" / Path(sys.executable).name
-    command = [
-        python,
-        "-m",
-        "pip",
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--require-hashes",
-        "-r",
-        requirements,
-    ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False)
-    if done.returncode:
-        raise UnavailableError(f"{requirements.name}: cannot be installed: {done.stderr.strip()[-300:]}")

@@ -4,8 +4,10 @@ import psycopg
 import pytest
 
 from agent_executor.services import database, migrations
+from agent_executor.services.checkpoints import Fence, Saver
 from agent_executor.services.jobs import Jobs
-from tests.service.test_jobs import LEASE, new_job
+from tests.service.test_checkpoints import chain, thread
+from tests.service.test_jobs import LEASE, event, new_job
 from tests.service.test_migrations import ODD_NAMES
 from tests.support.servers import own_servers
 
@@ -44,3 +46,39 @@ async def test_a_restarted_server_costs_nobody_an_attempt():
                 servers.postgres.start()
                 found = await asyncio.gather(*(jobs.get(job.job_id) for job in known))
                 assert [job.state for job in found] == ["running"] * 8
+
+
+async def test_no_statement_of_a_job_reads_a_whole_table_however_small_it_was(migrated):
+    """Nothing is analyzed yet: for an empty table, or one of a few rows, PostgreSQL prefers to read all of it."""
+    before = scans(migrated.dsn)
+    async with database.pool(migrated.dsn, schema="agent_executor", size=1) as pool:
+        jobs, graph = Jobs(pool), chain(Saver(pool), a=None, b=None)
+        for _ in range(10):
+            job = new_job()
+            await jobs.claim(job, **LEASE)
+            await graph.ainvoke({"done": [], "value": 1}, thread(job.job_id, Fence(1, empty=True)), durability="sync")
+            await jobs.renew(job.job_id, 1, lease_seconds=30)
+            await jobs.finish(job.job_id, 1, "completed", event(job.job_id))
+            await jobs.outcome(job.job_id)
+    async with asyncio.timeout(20):
+        while scans(migrated.dsn)["jobs"]["by key"] < 50:  # a session tells of itself when it ends
+            await asyncio.sleep(0.05)
+    after = scans(migrated.dsn)
+    assert {table: of["whole"] for table, of in after.items()} == {table: of["whole"] for table, of in before.items()}
+
+
+async def test_a_statement_is_planned_once(migrated):
+    async with database.pool(migrated.dsn, schema="agent_executor", size=1) as pool:
+        jobs, graph, job = Jobs(pool), chain(Saver(pool), **dict.fromkeys("abcdefghij")), new_job()
+        await jobs.claim(job, **LEASE)
+        await graph.ainvoke({"done": [], "value": 1}, thread(job.job_id, Fence(1, empty=True)), durability="sync")
+        async with pool.connection() as connection:
+            plans = await connection.execute("SELECT max(generic_plans), sum(custom_plans) FROM pg_prepared_statements")
+            assert await plans.fetchone() == (10, 0)
+
+
+def scans(dsn):
+    """How often each table was read whole, and how often it was asked by key."""
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute("SELECT relname, seq_scan, coalesce(idx_scan, 0) FROM pg_stat_user_tables")
+        return {table: {"whole": whole, "by key": by_key} for table, whole, by_key in rows}

@@ -133,7 +133,7 @@ GET = f"{_JOB} WHERE job_id = %(job_id)s"
 
 LIST = f"""
 {_JOB}
-WHERE (%(at)s::timestamptz IS NULL OR (created_at, job_id) < (%(at)s, %(job_id)s::text))
+WHERE (created_at, job_id) < (coalesce(%(at)s::timestamptz, 'infinity'), coalesce(%(job_id)s::text, ''))
     AND (%(state)s::text IS NULL OR state = %(state)s)
 ORDER BY created_at DESC, job_id DESC
 LIMIT %(limit)s

@@ -1,4 +1,4 @@
-"""Which claim field, size profile or platform setting decided each value of the rendered objects.
+"""Which claim field, size profile, platform setting or Secret decided each value of the rendered objects.
 
 Nothing is annotated and nothing is guessed: every input is changed, one at a time, the claim is rendered again, and
 what moved was decided by it. Rendering is pure and takes a fraction of a millisecond, so the answer is true by
@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from function import identity, platform, resources
 from function.fields import find, leaves
 from function.preview import Preview
+from function.resources import external_secrets
 from function.sizes import SizeProfile
 from function.yaml_writer import scalar
 
@@ -37,7 +38,7 @@ PEERS = {  # of fields that take one of a few words
 class Input:
     """One value that something else could stand for: where it stands, and what a person calls that."""
 
-    part: Literal["identity", "spec", "profile", "platform"]
+    part: Literal["identity", "spec", "profile", "platform", "secret"]
     steps: tuple[str | int, ...]
     value: Any
     said: str
@@ -94,6 +95,9 @@ def inputs(preview: Preview) -> Iterator[Input]:
         yield Input("platform", steps, value, f"platform {spelt(steps)[1:]}{' (its default)' * default}")
     for steps, value in values(asked.profile.model_dump(by_alias=True, mode="json")):
         yield Input("profile", steps, value, f"size profile {asked.size}: {spelt(steps)[1:]}")
+    for key, name in external_secrets.names(asked).items():
+        if key in preview.hashes:
+            yield Input("secret", (key,), preview.hashes[key], f"the data of the Secret {name}")
 
 
 def moves(preview: Preview, given: Input, base: Mapping[tuple[str, str], str]) -> list[tuple[str, str]]:
@@ -115,8 +119,10 @@ def moves(preview: Preview, given: Input, base: Mapping[tuple[str, str], str]) -
 
 def rendered(preview: Preview, given: Input, other: Any) -> Mapping[str, resources.Manifest]:
     """The claim's objects with one input changed: within what a field may hold, whatever the platform allows."""
-    asked = preview.claim
-    if given.part == "platform":
+    asked, hashes = preview.claim, preview.hashes
+    if given.part == "secret":
+        hashes = {**hashes, str(given.steps[0]): other}
+    elif given.part == "platform":
         asked = replace(asked, platform=changed(asked.platform, given.steps, other))
     elif given.part == "profile":
         asked = replace(asked, profile=changed(asked.profile, given.steps, other))
@@ -125,7 +131,7 @@ def rendered(preview: Preview, given: Input, other: Any) -> Mapping[str, resourc
         asked = replace(asked, spec=spec, profile=asked.platform.sizes(preview.profiles)[spec.size])
     else:
         asked = replace(asked, **{str(given.steps[-1]): other})
-    return resources.render(asked, asked.platform)
+    return resources.render(asked, asked.platform, hashes)
 
 
 def changed(model: M, steps: Sequence[str | int], value: Any) -> M:

@@ -3,6 +3,7 @@
 Invariants: what earlier steps desire is passed on, and only this function's own keys are written; a bad claim or Input
 applies nothing, so the last good objects stay; no request makes the call itself fail. A claim is read and rendered
 once: the memo's key is all that the result depends on, byte for byte, so that no claim can get another one's answer.
+Of the Secrets that Crossplane sends, where the platform asks for them, only a hash is read, and kept.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 
 from function import claim as claims
-from function import logs, resources, sizes, status, wire
+from function import logs, resources, rotation, sizes, status, wire
 from function import observed as seen
 from function import platform as platforms
 from function.invalid import Invalid
 from function.logs import log
-from function.readiness import judge
+from function.model import EMPTY
+from function.readiness import HELD, judge
+from function.resources import external_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -74,7 +77,7 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         self._profiles = profiles
         self._platform = lru_cache(maxsize=INPUTS)(_platform)
         self._plan = lru_cache(maxsize=CLAIMS)(self._make_plan)
-        self._answers: dict[tuple[bytes, bytes | None], Answer] = {}
+        self._answers: dict[tuple[bytes, bytes | None, Mapping[str, str]], Answer] = {}
 
     async def RunFunction(  # noqa: N802 - gRPC's name for it
         self, request: fnv1.RunFunctionRequest, _: grpc.aio.ServicerContext[Any, Any] | None
@@ -88,9 +91,10 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         try:
             # Deterministic, because a map's order on the wire is not: the same state has to be the same key.
             given = request.input.SerializeToString(deterministic=True) if request.HasField("input") else None
-            key = request.observed.SerializeToString(deterministic=True), given
+            synced = _synced(request.required_resources) if request.required_resources else EMPTY
+            key = request.observed.SerializeToString(deterministic=True), given, synced
             # The latest key is the last one of the dict, which keeps their order.
-            answer = self._answers.pop(key, None) or self._make_answer(request.observed, given)
+            answer = self._answers.pop(key, None) or self._make_answer(request.observed, given, synced)
             self._answers[key] = answer
             if len(self._answers) > CLAIMS:
                 del self._answers[next(iter(self._answers))]
@@ -108,36 +112,46 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
             log.debug("answered", extra=_who(request.observed.composite.resource))
         return response
 
-    def _make_answer(self, observed: fnv1.State, given: bytes | None) -> Answer:
-        """The answer to an observed state and an Input: nothing else is known here, so that nothing else can matter."""
+    def _make_answer(self, observed: fnv1.State, given: bytes | None, synced: Mapping[str, str]) -> Answer:
+        """The answer to an observed state, an Input and hashes of Secrets: nothing else is known here, nor matters."""
         composite = observed.composite.resource
         try:
-            self._platform(given)
+            rolls_out = self._platform(given).external_secrets.rollout_on_change
         except Invalid as error:
             log.warning("refused the input", extra=_who(composite, faults=error.faults))
             return _refusal("InvalidInput", f"invalid input of the function: {error}")
+        hashes: Mapping[str, str] = EMPTY
+        if rolls_out:
+            there = observed.resources["deployment"].resource if "deployment" in observed.resources else None
+            hashes = rotation.hashes(synced, there)
         try:
-            plan = self._plan(_identity(composite), _spec(composite), given)
+            plan = self._plan(_identity(composite), _spec(composite), given, hashes)
         except Invalid as error:
             log.warning("refused", extra=_who(composite, faults=error.faults))
             refused = status.invalid(error.faults)
             return _refusal(refused.reason, f"invalid AgentExecutor: {error}", refused)
         found = {key: observed.resources[key].resource for key in plan.objects if key in observed.resources}
-        readiness = {key: judge(kind, key, found) for key, (kind, _) in plan.objects.items()}
+        judged = {key: judge(kind, key, found) for key, (kind, _) in plan.objects.items()}
+        readiness = rotation.hold(plan.claim, hashes, judged)
         objects = [
             wire.desired(key, manifest, fnv1.READY_TRUE if readiness[key].ready else fnv1.READY_FALSE)
             for key, (_, manifest) in plan.objects.items()
+            if readiness[key] is not HELD
         ]
         conditions = status.conditions(plan.claim, readiness)
         changes = status.events(conditions, seen.conditions(composite))
-        unwanted = [key for key in status.SECRETS if key not in plan.objects and key in observed.resources]
+        unwanted = [key for key in external_secrets.KEYS if key not in plan.objects and key in observed.resources]
         gone = status.removed(observed.resources[key].resource for key in unwanted)
         told = _told(conditions, [*changes, *gone])
+        if rolls_out:
+            _require(told.requirements, plan.claim)
         fields = status.fields(plan.claim, seen.number(composite, "metadata", "generation"), found, readiness)
         return Answer(b"".join(objects) + told.SerializeToString(), wire.struct(fields))
 
-    def _make_plan(self, identity: Identity, spec: bytes | None, given: bytes | None) -> Plan:
-        """What depends on the composite and the Input alone: it stays the same while the observed objects change."""
+    def _make_plan(
+        self, identity: Identity, spec: bytes | None, given: bytes | None, hashes: Mapping[str, str]
+    ) -> Plan:
+        """What depends on these alone: it stays the same while the observed objects change."""
         platform = self._platform(given)
         composite = {
             "apiVersion": identity.api_version,
@@ -146,7 +160,7 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
             "spec": None if spec is None else seen.whole(seen.plain(Value.FromString(spec))),
         }
         claim = claims.parse(composite, platform, self._profiles)
-        rendered = resources.render(claim, platform)
+        rendered = resources.render(claim, platform, hashes)
         kinds = resources.REGISTRY
         return Plan(claim, {k: (kinds[k].kind, wire.struct(m)) for k, m in rendered.items()})
 
@@ -167,6 +181,20 @@ def _spec(composite: Struct) -> bytes | None:
 
 def _platform(given: bytes | None) -> Platform:
     return platforms.DEFAULT if given is None else platforms.parse(seen.whole(Struct.FromString(given)))
+
+
+def _synced(required: Mapping[str, fnv1.Resources]) -> Mapping[str, str]:
+    """The hashes of the Secrets that `_require` asks for. Crossplane sends an empty entry for one that is not there."""
+    there = ((key, required[key].items) for key in external_secrets.KEYS if key in required)
+    return rotation.known((key, items[0].resource) for key, items in there if items)
+
+
+def _require(requirements: fnv1.Requirements, claim: Claim) -> None:
+    """Ask for the Secrets. In every answer the same, whatever was sent: Crossplane calls again until it is."""
+    for key, name in external_secrets.names(claim).items():
+        requirements.resources[key].MergeFrom(
+            fnv1.ResourceSelector(api_version="v1", kind="Secret", match_name=name, namespace=claim.namespace)
+        )
 
 
 def _who(composite: Struct, **more: Any) -> dict[str, Any]:

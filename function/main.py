@@ -89,15 +89,15 @@ def render(
     """Print the objects that claims become, ready for `kubectl apply -f -`."""
     from function import documents, preview, yaml_writer  # noqa: PLC0415 - each command loads its own
 
-    previews = preview.load(files, platform, profiles)
-    found = [document.body for document in documents.read(observed)] if observed else None
+    found = [document.body for document in documents.read(observed)] if observed else []
+    previews = preview.load(files, platform, profiles, found)
     objects: list[Mapping[str, Any]] = [made for one in previews for made in one.objects.values()]
     if output == "json":
         click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2, ensure_ascii=False))
     else:
         click.echo(yaml_writer.stream(objects), nl=False)
-    for one in previews if found is not None else ():
-        for line in preview.report(one, found or []):
+    for one in previews if observed else ():
+        for line in preview.report(one, found):
             click.echo(line, err=True)
 
 
@@ -137,16 +137,20 @@ def diff(profiles: Mapping[str, SizeProfile] | None, old: str, new: str, platfor
 @click.argument("file")
 @click.argument("path", default="")
 @platform
+@click.option("--observed", metavar="F", help="Objects as `kubectl get -o yaml` shows them: Secrets decide, too.")
 @click.pass_obj
-def explain(profiles: Mapping[str, SizeProfile] | None, file: str, path: str, platform: str | None) -> None:
+def explain(
+    profiles: Mapping[str, SizeProfile] | None, file: str, path: str, platform: str | None, observed: str | None
+) -> None:
     """Show which claim field, size profile or platform setting decided each value, below PATH where given.
 
     PATH begins with the object: deployment.spec.template.spec.containers[0].resources
     """
-    from function import explain, preview  # noqa: PLC0415
+    from function import documents, explain, preview  # noqa: PLC0415
 
     color = colored()
-    for one in preview.load([file], platform, profiles):
+    there = [document.body for document in documents.read(observed)] if observed else []
+    for one in preview.load([file], platform, profiles, there):
         try:
             for found in explain.decisions(one, path):
                 why = "; ".join(found.inputs) or "fixed by the function"

@@ -52,6 +52,8 @@ class Secrets(Model):
     """The prefix of a claim that names none."""
     allowed_parameter_prefixes: Annotated[Items[ParameterPath], Field(max_length=256)] = ()
     """Further prefixes that a claim may name; what is below an allowed prefix is allowed."""
+    rollout_on_change: bool = False
+    """Replace the pods when the data of one of their Secrets has changed."""
 
     @property
     def stores(self) -> tuple[StoreRef, ...]:

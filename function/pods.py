@@ -13,7 +13,10 @@ from function.formats import FreeText, LabelKey, LabelValue, PodAnnotationKey, P
 from function.invalid import show
 from function.model import EMPTY, Items, Map, Model, Whole, cel, ruled
 
-ANNOTATIONS = cel((reserved.ANNOTATIONS_CEL, "an annotation would undo the pod's restricted security"))
+ANNOTATIONS = cel(
+    (reserved.ANNOTATIONS_CEL, "an annotation would undo the pod's restricted security"),
+    (reserved.OWN_ANNOTATIONS_CEL, f"{reserved.OWN_ANNOTATIONS}* are set by the platform"),
+)
 LABELS = cel((reserved.LABELS_CEL, "app and app.kubernetes.io/* are set by the platform"))
 
 

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function import claim, documents, platform, readiness, resources, sizes, status
+from function import claim, documents, platform, readiness, resources, rotation, sizes, status
 from function.claim import Claim
 from function.documents import Document
 from function.invalid import Invalid
+from function.model import EMPTY
 from function.platform import Platform
 from function.refusals import RefusedError, UnreadableError
-from function.resources import Manifest
+from function.resources import Manifest, external_secrets
 from function.sizes import SizeProfile
 
 
@@ -26,12 +27,18 @@ class Preview:
     claim: Claim
     profiles: Mapping[str, SizeProfile]
     objects: Mapping[str, Manifest]
+    hashes: Mapping[str, str] = EMPTY
 
 
 def load(
-    names: Sequence[str], input_file: str | None = None, profiles: Mapping[str, SizeProfile] | None = None
+    names: Sequence[str],
+    input_file: str | None = None,
+    profiles: Mapping[str, SizeProfile] | None = None,
+    observed: Sequence[Mapping[str, Any]] = (),
 ) -> list[Preview]:
     """Every claim in the files, directories and `-`, rendered for the platform of `input_file`.
+
+    Of what is `observed` only the hashes of Secrets have a part in that, and only where the platform asks for it.
 
     Raises:
         RefusedError: at least one of the claims is invalid.
@@ -46,7 +53,8 @@ def load(
         except Invalid as error:
             faults += located(document, error)
         else:
-            found.append(Preview(document, asked, offered, resources.render(asked, settings)))
+            hashes = secrets(asked, observed) if observed else EMPTY
+            found.append(Preview(document, asked, offered, resources.render(asked, settings, hashes), hashes))
     if faults:
         raise RefusedError("\n".join(faults))
     return found
@@ -70,6 +78,15 @@ def located(document: Document, error: Invalid, root: str = "") -> Iterator[str]
         yield f"{document.place(path)}: {fault}"
 
 
+def secrets(asked: Claim, observed: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+    """The hashes of a claim's Secrets, as the function would have them with these objects there."""
+    here = {identity(found, asked.namespace): found for found in observed}
+    names = external_secrets.names(asked).items()
+    there = ((key, here.get(("Secret", asked.namespace, name))) for key, name in names)
+    synced = rotation.known((key, found) for key, found in there if found)
+    return rotation.hashes(synced, here.get(("Deployment", asked.namespace, asked.name)))
+
+
 def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What the function would say of a claim, line by line: its objects' readiness and its own conditions.
 
@@ -80,7 +97,11 @@ def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[
     here = {identity(found, namespace): found for found in observed}
     keys = {key: identity(made, namespace) for key, made in preview.objects.items()}
     seen = {key: here[where] for key, where in keys.items() if where in here}
-    judged = {key: readiness.judge(resources.REGISTRY[key].kind, key, seen) for key in keys}
+    judged = rotation.hold(
+        preview.claim,
+        preview.hashes,
+        {key: readiness.judge(resources.REGISTRY[key].kind, key, seen) for key in keys},
+    )
     ready = all(each.ready for each in judged.values())
     yield f"{namespace}/{preview.claim.name}: {'ready' if ready else 'not ready'}"
     for key, each in judged.items():

@@ -24,11 +24,20 @@ class Readiness(NamedTuple):
 
 NOT_OBSERVED = Readiness(ready=False, reason="Creating", message="it is being created")
 OBSERVED = Readiness(ready=True, reason="Observed")
+HELD = Readiness(ready=False, reason="WaitingForSecrets", message="it is made once the Secrets are there")
 DELETING = Readiness(ready=False, reason="Deleting", message="it is being deleted")
 SCALED_OBJECT = "scaled-object"
 # What an object that has just been made says for itself: worth a condition, not an event.
 WAITING = frozenset(
-    {"Creating", "Deleting", "Reconciling", "MinimumReplicasUnavailable", "WaitingForSync", "WaitingForKeda"}
+    {
+        "Creating",
+        "Deleting",
+        "Reconciling",
+        "MinimumReplicasUnavailable",
+        "WaitingForSecrets",
+        "WaitingForSync",
+        "WaitingForKeda",
+    }
 )
 
 

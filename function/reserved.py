@@ -20,10 +20,13 @@ ANNOTATION_PREFIXES = (
     "container.seccomp.security.alpha.kubernetes.io/",
     "seccomp.security.alpha.kubernetes.io/",
 )
+# What the function says of the pods' Secrets.
+OWN_ANNOTATIONS = "platform.bizmatters.io/"
 
 ENV_CEL = f"!(self in {sorted(ENV)})"
 LABELS_CEL = f"self.all(key, key != 'app' && !key.startsWith('{LABEL_PREFIX}'))"
 ANNOTATIONS_CEL = f"self.all(key, !{list(ANNOTATION_PREFIXES)}.exists(prefix, key.startsWith(prefix)))"
+OWN_ANNOTATIONS_CEL = f"self.all(key, !key.startsWith('{OWN_ANNOTATIONS}'))"
 
 
 def check_env(name: str) -> str:
@@ -43,7 +46,10 @@ def check_label(key: str) -> str:
 
 
 def check_annotation(key: str) -> str:
-    """Give it back, or raise ValueError for a pod annotation that loosens security."""
+    """Give it back, or raise ValueError for a pod annotation that loosens security or is the function's own."""
+    if key.startswith(OWN_ANNOTATIONS):
+        msg = f"{show(key)} is set by the platform, choose another annotation"
+        raise ValueError(msg)
     if key.startswith(ANNOTATION_PREFIXES):
         msg = f"{show(key)} would undo the pod's restricted security, leave it out"
         raise ValueError(msg)

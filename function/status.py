@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from function.observed import number, text
 from function.readiness import WAITING, Readiness
-from function.resources import service
+from function.resources import external_secrets, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from function import observed as seen
     from function.claim import Claim
-
-SECRETS = ("postgres-secret", "dragonfly-secret", "llm-keys-secret")
 
 
 class Condition(NamedTuple):
@@ -55,7 +53,9 @@ def fields(
             "ready": number(deployment, "status", "readyReplicas"),
         },
         "secrets": [
-            {"name": name, "ready": readiness[key].ready} for key, name in _secrets(claim).items() if key in readiness
+            {"name": name, "ready": readiness[key].ready}
+            for key, name in external_secrets.names(claim).items()
+            if key in readiness
         ],
         "observedGeneration": generation,
     }
@@ -100,14 +100,10 @@ def removed(observed: Iterable[Any]) -> Iterator[Event]:
         yield Event(warning=True, reason="SecretsRemoved", message=told)
 
 
-def _secrets(claim: Claim) -> dict[str, str]:
-    return dict(zip(SECRETS, (claim.postgres_secret, claim.dragonfly_secret, claim.llm_keys_secret), strict=True))
-
-
 def _secrets_ready(claim: Claim, readiness: Mapping[str, Readiness]) -> Condition:
     if not claim.creates_secrets:
         return Condition("SecretsReady", holds=True, reason="NotManaged", message="something else makes the Secrets")
-    missing = {name: readiness[key] for key, name in _secrets(claim).items() if not readiness[key].ready}
+    missing = {name: readiness[key] for key, name in external_secrets.names(claim).items() if not readiness[key].ready}
     if not missing:
         return Condition("SecretsReady", holds=True, reason="SecretsSynced")
     message = "; ".join(f"{name}: {found.message}" for name, found in missing.items())

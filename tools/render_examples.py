@@ -1,7 +1,7 @@
 """Renders every example into `examples/rendered/`, which is documentation and what the tests compare with.
 
 `claims/x.yaml` is rendered for the platform of `platforms/x.yaml` where there is one. What the function says of the
-observed states in `observed/x/` goes into `rendered/observed/x/`.
+observed states in `observed/x/` goes into `rendered/observed/x/`, and so do the objects where the state changes them.
 """
 
 import os
@@ -46,13 +46,18 @@ def files() -> dict[Path, str]:
     os.chdir(ROOT)  # messages name files as a person in the repository would
     made = {}
     for example in examples():
-        (one,) = preview.load([str(example.claim)], str(example.platform) if example.platform else None)
+        platform = str(example.platform) if example.platform else None
+        (one,) = preview.load([str(example.claim)], platform)
         told = f"{example.claim} for {example.platform}" if example.platform else f"{example.claim}"
         made[example.golden()] = f"# {told}, by `make render`\n{yaml_writer.stream(one.objects.values())}"
         for state in example.observed:
             seen = [document.body for document in documents.read(str(state))]
-            said = "\n".join(preview.report(one, seen))
-            made[RENDERED / state.relative_to(EXAMPLES).with_suffix(".txt")] = f"# {state}, by `make render`\n{said}\n"
+            (then,) = preview.load([str(example.claim)], platform, None, seen)
+            said = "\n".join(preview.report(then, seen))
+            golden = RENDERED / state.relative_to(EXAMPLES)
+            made[golden.with_suffix(".txt")] = f"# {state}, by `make render`\n{said}\n"
+            if then.objects != one.objects:
+                made[golden] = f"# {told}, with {state}, by `make render`\n{yaml_writer.stream(then.objects.values())}"
     return made
 
 

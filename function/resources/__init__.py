@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from function.model import EMPTY
 from function.resources import (
     deployment,
     external_secrets,
@@ -54,6 +55,12 @@ REGISTRY: Mapping[str, Composed] = MappingProxyType(
 )
 
 
-def render(claim: Claim, platform: Platform) -> dict[str, Manifest]:
-    """The manifests of a claim by their names in the composition, always in the same order."""
-    return {key: composed.render(claim, platform) for key, composed in REGISTRY.items() if composed.wanted(claim)}
+def render(claim: Claim, platform: Platform, hashes: Mapping[str, str] = EMPTY) -> dict[str, Manifest]:
+    """The manifests of a claim by their names in the composition, always in the same order.
+
+    `hashes` are those of the Secrets by key (`rotation.hashes`); they count where the platform asks for it.
+    """
+    made = {key: composed.render(claim, platform) for key, composed in REGISTRY.items() if composed.wanted(claim)}
+    if hashes and platform.external_secrets.rollout_on_change:
+        made["deployment"] = deployment.with_hashes(made["deployment"], hashes)
+    return made

@@ -42,6 +42,12 @@ LLM_KEYS: Mapping[str, str] = MappingProxyType(
         "ANTHROPIC_API_KEY": "/anthropic_api_key",
     }
 )
+KEYS = ("postgres-secret", "dragonfly-secret", "llm-keys-secret")
+
+
+def names(claim: Claim) -> dict[str, str]:
+    """The names of the Secrets by the key of the ExternalSecret that makes each."""
+    return dict(zip(KEYS, (claim.postgres_secret, claim.dragonfly_secret, claim.llm_keys_secret), strict=True))
 
 
 def wanted(claim: Claim) -> bool:

@@ -1,5 +1,6 @@
 """The real Crossplane engine makes of every example, in both models, exactly what our own preview makes of it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +45,19 @@ class Engine:
         return changed
 
     def render(self, composite: Path, model: str, platform: Path | None = None, observed: Path | None = None) -> Any:
-        """One call, as the command line returns it."""
+        """One call, as the command line returns it; Secrets are no composed objects, Crossplane gets them elsewhere."""
         arguments = ["composition", "render", composite, self.composition(model, platform), "examples/functions.yaml"]
         arguments += [f"--crossplane-binary={self.crossplane.engine}", f"--xrd=apis/{model}/definition.yaml"]
-        arguments += ["--include-function-results", f"--observed-resources={observed}"] if observed else ["-r"]
+        if observed:
+            bodies = read(observed)
+            secrets = [body for body in bodies if body["kind"] == "Secret"]
+            composed = [body for body in bodies if body["kind"] != "Secret"]
+            for option, found in (("observed", composed), ("required", secrets)):
+                if found:
+                    given = self.scratch / f"{option}.yaml"
+                    given.write_text(yaml_writer.stream(found))
+                    arguments.append(f"--{option}-resources={given}")
+        arguments.append("--include-function-results")
         target = "render.crossplane.io/runtime-development-target"
         return self.crossplane.run(*arguments, f"--function-annotations={target}={self.address}")
 
@@ -88,9 +98,16 @@ def without_additions(composed: dict[str, Any], composite: dict[str, Any]) -> di
     return {**composed, "metadata": {key: value for key, value in metadata.items() if value}}
 
 
-def ours(example: Example) -> preview.Preview:
-    (one,) = preview.load([str(ROOT / example.claim)], str(ROOT / example.platform) if example.platform else None)
+def ours(example: Example, state: Path | None = None) -> preview.Preview:
+    platform = str(ROOT / example.platform) if example.platform else None
+    (one,) = preview.load([str(ROOT / example.claim)], platform, None, read(ROOT / state) if state else ())
     return one
+
+
+def made_now(mine: preview.Preview, observed: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
+    """All but what waits for the Secrets, if the platform wants that: with nothing observed that is the workload."""
+    held = [line.split(":")[0].strip() for line in preview.report(mine, observed) if " WaitingForSecrets: " in line]
+    return {key: made for key, made in mine.objects.items() if key not in held}
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -100,7 +117,7 @@ def test_the_engine_composes_what_our_preview_renders(engine: Engine, example: E
     assert done.returncode == 0, done.stderr[-2000:]
     composite, composed, _ = split(done.stdout)
     mine = ours(example)
-    assert {key: without_additions(made, composite) for key, made in composed.items()} == mine.objects
+    assert {key: without_additions(made, composite) for key, made in composed.items()} == made_now(mine)
     assert sorted(map(str, mine.objects.values())) == sorted(map(str, read(ROOT / example.golden())))
     status = composite["status"]
     assert status["endpoint"] == f"http://{mine.claim.name}.{mine.claim.namespace}.svc.cluster.local:8080"
@@ -116,8 +133,8 @@ def test_the_engine_judges_an_observed_state_as_our_preview_does(
     done = engine.render(engine.composite(ROOT / example.claim, model), model, example.platform, ROOT / state)
     assert done.returncode == 0, done.stderr[-2000:]
     composite, composed, results = split(done.stdout)
-    mine = ours(example)
-    assert {key: without_additions(made, composite) for key, made in composed.items()} == mine.objects
+    wanted = made_now(ours(example, state), read(ROOT / state))
+    assert {key: without_additions(made, composite) for key, made in composed.items()} == wanted
     said = {condition["type"]: condition for condition in composite["status"]["conditions"]}
     lines = [
         f"  {kind}={said[kind]['status']}, {said[kind]['reason']}" + (f": {message}" if message else "")
@@ -184,3 +201,42 @@ def test_a_bad_claim_is_fatal_and_says_what_our_preview_says(
     assert done.returncode != 0
     assert done.stdout == ""
     assert f"fatal result: invalid AgentExecutor: {said}" in done.stderr
+
+
+ROTATION = next(example for example in EXAMPLES if example.claim.stem == "rotation")
+CANARY = "c4n4ry-d0-n0t-t3ll"
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_secrets_that_the_engine_sends_become_hashes_and_nothing_else(
+    engine: Engine, tmp_path: Path, model: str
+) -> None:
+    """Crossplane sends whole Secrets: the engine calls until the requirements stay the same, and prints what it got."""
+    state = read(ROOT / "examples" / "observed" / "rotation" / "rotated.yaml")
+    for body in state:
+        if body["kind"] == "Secret":
+            body["data"] = {"OPENAI_API_KEY": CANARY}
+    whole = tmp_path / "whole.yaml"
+    whole.write_text(yaml_writer.stream(state))
+    done = engine.render(engine.composite(ROOT / ROTATION.claim, model), model, ROTATION.platform, whole)
+    assert done.returncode == 0, done.stderr[-2000:]
+    _, composed, _ = split(done.stdout)
+    annotations = composed["deployment"]["spec"]["template"]["metadata"]["annotations"]
+    assert sorted(annotations) == [
+        f"platform.bizmatters.io/{key}-secret-hash" for key in ("dragonfly", "llm-keys", "postgres")
+    ]
+    assert CANARY not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_secrets_that_crossplane_does_not_find_change_nothing(engine: Engine, tmp_path: Path, model: str) -> None:
+    state = read(ROOT / "examples" / "observed" / "rotation" / "running.yaml")
+    gone = tmp_path / "gone.yaml"
+    gone.write_text(yaml_writer.stream([body for body in state if body["kind"] != "Secret"]))
+    xr = engine.composite(ROOT / ROTATION.claim, model)
+    there, missing = (
+        split(engine.render(xr, model, ROTATION.platform, file).stdout)[1]["deployment"]["spec"]["template"]
+        for file in (ROOT / "examples" / "observed" / "rotation" / "running.yaml", gone)
+    )
+    assert missing == there
+    assert len(there["metadata"]["annotations"]) == 3

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from function import claim, readiness, status
+from function.resources import external_secrets
 from tests.support.calls import claim as manifest
 
 ROOT = Path(__file__).parents[2]
@@ -41,7 +42,7 @@ def test_the_page_has_every_reason_and_no_other():
 
 def test_the_page_has_every_condition():
     asked = claim.parse(manifest())
-    ready = dict.fromkeys(["deployment", "scaled-object", *status.SECRETS], readiness.NOT_OBSERVED)
+    ready = dict.fromkeys(["deployment", "scaled-object", *external_secrets.KEYS], readiness.NOT_OBSERVED)
     conditions = [condition.type for condition in status.conditions(asked, ready)]
     assert re.findall(r"^## `(\w+)`: ", PAGE, re.MULTILINE) == conditions
 

@@ -157,6 +157,7 @@ def test_the_api_server_takes_every_claim_of_the_examples():
         ({"nats": {"stream": "AGENT_STATUS"}}, "stream and statusStream must be different streams"),
         ({"llmKeysSecret": "agent-executor-postgres"}, "must be different Secrets"),
         ({"podTemplate": {"labels": {"app": "x"}}}, "app and app.kubernetes.io/* are set by the platform"),
+        ({"podTemplate": {"annotations": {"platform.bizmatters.io/x": "y"}}}, "platform.bizmatters.io/* are set by"),
         ({"postgresSchema": "pg_x"}, "is PostgreSQL's own"),
         ({"sise": "small"}, "unknown field"),
     ],

@@ -252,6 +252,11 @@ ROWS: list[tuple[str, Any, str]] = [
         {"container.apparmor.security.beta.kubernetes.io/agent-executor": "unconfined"},
         "would undo the pod's restricted security",
     ),
+    (
+        "podTemplate.annotations",
+        {"platform.bizmatters.io/postgres-secret-hash": "d9f75a09"},
+        "'platform.bizmatters.io/postgres-secret-hash' is set by the platform",
+    ),
     ("paused", "true", "'true' is not true or false"),
     ("paused", 1, "1 is not true or false"),
 ]

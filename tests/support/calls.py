@@ -54,9 +54,12 @@ def claim(name: str = "agent-executor", namespace: str = "intelligence-deepagent
 
 
 def request(
-    xr: Mapping[str, Any], observed: Mapping[str, Any] | None = None, given: Mapping[str, Any] | None = None
+    xr: Mapping[str, Any],
+    observed: Mapping[str, Any] | None = None,
+    given: Mapping[str, Any] | None = None,
+    required: Mapping[str, Any] | None = None,
 ) -> fnv1.RunFunctionRequest:
-    """A request for a composite, its observed objects by key, and an Input."""
+    """A request for a composite, its observed objects by key, an Input, and what was required: None is not there."""
     sent = fnv1.RunFunctionRequest()
     sent.meta.tag = "tag"
     sent.observed.composite.resource.update(xr)
@@ -64,6 +67,10 @@ def request(
         sent.observed.resources[key].resource.update(found)
     if given is not None:
         sent.input.update(given)
+    for key, found in (required or {}).items():
+        items = sent.required_resources[key].items
+        if found is not None:
+            items.add().resource.update(found)
     return sent
 
 
@@ -72,9 +79,10 @@ async def call(
     observed: Mapping[str, Any] | None = None,
     given: Mapping[str, Any] | None = None,
     runner: FunctionRunner | None = None,
+    required: Mapping[str, Any] | None = None,
 ) -> fnv1.RunFunctionResponse:
     """What the function answers."""
-    return await (runner or FunctionRunner()).RunFunction(request(xr, observed, given), None)
+    return await (runner or FunctionRunner()).RunFunction(request(xr, observed, given, required), None)
 
 
 def objects(response: fnv1.RunFunctionResponse) -> dict[str, Any]:

@@ -10,7 +10,7 @@ LOCK        := $(UV) pip compile -q --universal --python-version 3.11 --no-heade
                --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test test-quick test-slow check format generate render packages images bench-function bench-service clean
+.PHONY: help setup lock demo test test-quick test-slow check format generate render released packages images bench-function bench-service clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -72,6 +72,9 @@ generate: setup ## everything that is generated: XRDs, input CRD, API reference,
 
 render: setup ## the goldens in examples/rendered
 	@$(BIN)/python -m tools.render_examples
+
+released: setup ## what this version promises to those who run its claims, unless it breaks an earlier promise
+	@$(BIN)/python -m tools.released
 
 packages: setup ## the Function package and both Configuration packages, into build/
 	@$(BIN)/python -m tools.packages

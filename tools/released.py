@@ -6,6 +6,7 @@ Secrets. A record holds all that it takes to compare, so that neither tags nor a
 there holds: nothing is written that breaks it.
 """
 
+import functools
 import hashlib
 import json
 import sys
@@ -22,6 +23,15 @@ RECORDS = Path("tests/function/released")
 DEFINITIONS = ("apis/claim/definition.yaml", "apis/namespaced/definition.yaml")
 INPUT = "package/input/agentexecutor.fn.bizmatters.io_agentexecutorplatforms.yaml"
 COMPOSITIONS = ("apis/claim/composition.yaml", "apis/namespaced/composition.yaml")
+# Where jobs, results and state are: executors of another release go on with what those before have put there.
+PLACES = (
+    "NATS_STREAM",
+    "NATS_CONSUMER",
+    "NATS_SUBJECT_PREFIX",
+    "NATS_STATUS_STREAM",
+    "NATS_DEAD_LETTER_STREAM",
+    "POSTGRES_SCHEMA",
+)
 
 
 def record() -> dict[str, Any]:
@@ -64,6 +74,8 @@ def parts(kind: str, spec: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             pod = spec["template"]["spec"]
             yield "has labels", [f"{k}={v}" for k, v in spec["template"]["metadata"]["labels"].items()]
             for container in (*pod["initContainers"], *pod["containers"]):
+                values = {one["name"]: one["value"] for one in container["env"] if one["name"] in PLACES}
+                yield f"places of {container['name']}", values
                 yield f"has env of {container['name']}", [variable["name"] for variable in container["env"]]
                 yield (
                     f"has ports of {container['name']}",
@@ -98,6 +110,7 @@ def definitions() -> dict[str, Any]:
     return found
 
 
+@functools.cache
 def read(path: str) -> dict[str, Any]:
     """The one document of a file."""
     (body,) = yaml_reader.parse((ROOT / path).read_text("utf-8"))
@@ -112,11 +125,12 @@ def migrations() -> dict[str, str]:
 
 def faults(released: Mapping[str, Any]) -> Iterator[str]:
     """What of a record no longer holds, each with what that would do to those who have that release."""
+    here, files = definitions(), migrations()
     for path, promised in released["definitions"].items():
-        for what, was, now in changed(promised, definitions().get(path, {})):
+        for what, was, now in changed(promised, here.get(path, {})):
             yield f"{path}: {what} {now}, it was {was} in {released['version']}: what was written for it is refused"
     for name, digest in released["migrations"].items():
-        if migrations().get(name) != digest:
+        if files.get(name) != digest:
             yield f"migrations/{name}: is not what it was in {released['version']}: databases that had it refuse it"
     for example, was in released["examples"].items():
         try:
@@ -144,14 +158,16 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]
             yield f"{key} is {whole(new)}: claims that are there keep {whole(old)}, and others do not have it"
         else:
             for what, then, here in changed(old, new):
-                yield f"{key}: {what} {here}, it was {then}: {CONSEQUENCES.get(what, 'somebody builds against it')}"
+                yield f"{key}: {what} {here}, it was {then}: {CONSEQUENCES.get(what.split()[0], ELSE)}"
 
 
 CONSEQUENCES = {
     "selector": "Kubernetes refuses to change it, or pods that run would no longer be selected",
     "keys": "a Secret would come with other keys, or wait for a parameter that nobody has",
+    "places": "jobs and state would be looked for where nobody has put them",
     "secret": "pods and people look for the Secret under the name that it had",
 }
+ELSE = "somebody builds against it"
 
 
 def changed(was: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from function import resources
+from function.claim import Claim
 from function.resources import deployment, external_secrets, service
 from tools import released
 from tools.packages import version
@@ -135,6 +136,16 @@ def test_a_variable_that_pods_lose_is_told_and_one_more_is_not(
     monkeypatch.setattr(deployment, "_environment", lambda claim: before(claim)[1:])
     (fault,) = released.faults(record)
     assert fault.endswith("env of agent-executor missing, it was HTTP_PORT: somebody builds against it")
+
+
+def test_a_stream_or_schema_that_moves_is_told(record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Claim, "stream", "JOBS")
+    monkeypatch.setattr(Claim, "postgres_schema", "agents")
+    executor, migrations = sorted(released.faults(record))
+    assert "'NATS_STREAM': 'JOBS'" in executor
+    assert "'POSTGRES_SCHEMA': 'agents'" in executor
+    assert "deployment: places of run-migrations {'POSTGRES_SCHEMA': 'agents'}, it was " in migrations
+    assert executor.endswith(": jobs and state would be looked for where nobody has put them")
 
 
 def test_a_port_that_moves_is_told(record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,12 +5,15 @@ the package's root, and the root of one of them is the repository's.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from tools import gobinaries
 from tools.gomodules import UnavailableError
@@ -33,13 +36,17 @@ def version() -> str:
     return stated
 
 
-def build(name: str, into: Path = BUILT, runtime: Path | None = None) -> Path:
+def build(name: str, into: Path = BUILT, runtime: Path | None = None, architecture: str | None = None) -> Path:
     """Build one package and return its file; `runtime` is a tarball of the image that a Function package embeds.
 
     Raises:
         UnavailableError: Go is not on this machine.
-        RuntimeError: Crossplane's command line does not take the package; the message ends with its own.
+        RuntimeError: the tarball's image is not for `architecture`, where that is given, or Crossplane's command line
+            does not take the package; the message ends with its own.
     """
+    if runtime and architecture and (found := platform(runtime)) != f"linux/{architecture}":
+        # An engine that keeps one architecture of a tag saves that one, whatever it is asked for.
+        raise RuntimeError(f"{runtime}: holds an image for {found}, and not for linux/{architecture}")
     crossplane = gobinaries.build(*CLI)
     stage, package = into / name, into / f"{name}-{version()}.xpkg"
     shutil.rmtree(stage, ignore_errors=True)
@@ -58,15 +65,33 @@ def build(name: str, into: Path = BUILT, runtime: Path | None = None) -> Path:
     return package
 
 
+def platform(image: Path) -> str:
+    """What the one image of a tarball, as `docker save` writes it, runs on: linux/arm64."""
+    with tarfile.open(image) as files:
+
+        def read(name: str) -> Any:
+            member = files.extractfile(name)
+            return json.load(member) if member else None
+
+        (one,) = read("manifest.json")
+        config = read(one["Config"])
+    return f"{config['os']}/{config['architecture']}"
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runtime-image", type=Path, help="tarball of the function's image, to embed in its package")
-    runtime = parser.parse_args().runtime_image
+    parser.add_argument("--architecture", help="what that image has to be for, such as arm64")
+    given = parser.parse_args()
     try:
         for name in PACKAGES:
-            print(build(name, runtime=runtime if name == FUNCTION else None).relative_to(ROOT))
+            runtime = given.runtime_image if name == FUNCTION else None
+            print(build(name, BUILT, runtime, given.architecture).relative_to(ROOT))
     except UnavailableError as error:
         print(f"{error}; Crossplane's command line is built with it", file=sys.stderr)
+        return 1
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
         return 1
     return 0
 

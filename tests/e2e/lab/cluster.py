@@ -1,0 +1,129 @@
+"""Whole labs: a control plane with the platform on it, and with pods.
+
+`platform()` is what CI runs: Kubernetes, Crossplane, the function, External Secrets and parameters, and nobody to run
+a pod. It is installed from examples/gitops, as a user would.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.e2e.lab import control_plane, crossplane, external_secrets, network, parameters, registry, state
+from tests.e2e.lab.api import Api, is_true
+from tests.e2e.lab.control_plane import ControlPlane
+from tests.e2e.lab.crossplane import Crossplane
+from tests.e2e.lab.parameters import Parameters
+from tests.e2e.lab.processes import Process, Processes
+from tests.e2e.lab.registry import Registry
+from tools import gomodules
+from tools.render_examples import ROOT
+
+TREE = ROOT / "examples" / "gitops" / "platform"
+APIS, INTELLIGENCE = TREE / "04-apis", TREE / "03-intelligence"
+CLAIM = ROOT / "examples" / "claim.yaml"
+NAMESPACE = "intelligence-deepagents"
+CONFIGURATIONS = {"claim": "configuration-agent-executor", "namespaced": "configuration-agent-executor-namespaced"}
+# What the seed puts into SSM before the first claim; the values are the lab's.
+SEED = {
+    "postgres/host": "postgres.databases.svc.cluster.local",
+    "postgres/port": "5432",
+    "postgres/db": "langgraph_dev",
+    "postgres/user": "postgres",
+    "postgres/password": "lab-postgres-password",
+    "dragonfly/host": "dragonfly.databases.svc.cluster.local",
+    "dragonfly/port": "6379",
+    "dragonfly/password": "lab-dragonfly-password",
+    "openai_api_key": "sk-lab",
+    "anthropic_api_key": "sk-ant-lab",
+}
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running lab of one model; `function` is None where Crossplane runs it in pods."""
+
+    model: str
+    plane: ControlPlane
+    crossplane: Crossplane
+    registry: Registry
+    parameters: Parameters
+    function: Process | None
+
+    @property
+    def api(self) -> Api:
+        """The cluster's API, as its administrator."""
+        return self.plane.api
+
+
+@contextlib.contextmanager
+def base(name: str, model: str, *, pods: bool) -> Iterator[tuple[Lab, Path]]:
+    """Everything below the platform tree, and the lab's directory."""
+    unique = f"aex-{secrets.token_hex(4)}"
+    with state.directory(name, unique) as root:
+        inside = network.namespace(unique)
+        processes = Processes(root, inside.enter)
+        try:
+            plane = control_plane.start(root, inside, processes)
+            images = registry.start(inside, processes)
+            store = parameters.start(inside, processes)
+            store.put(SEED)
+            running = crossplane.start(plane, pods=pods)
+            external_secrets.start(plane, store)
+            plane.api.apply(gomodules.directory("github.com/kedacore/keda/v2") / "config" / "crd" / "bases")
+            function = None if pods else crossplane.start_function(plane)
+            yield Lab(model, plane, running, images, store, function), root
+        finally:
+            processes.stop()
+
+
+@contextlib.contextmanager
+def platform(model: str) -> Iterator[Lab]:
+    """A control plane with the platform tree on it, and nobody who runs pods."""
+    with base(f"control-plane-{model}", model, pods=False) as (lab, root):
+        lab.registry.push_packages(root / "packages")
+        install(lab)
+        crossplane.reach_function(lab.plane)
+        lab.api.apply(
+            INTELLIGENCE / "namespace-intelligence-deepagents.yaml", INTELLIGENCE / "cluster-secret-store.yaml"
+        )
+        yield lab
+
+
+def install(lab: Lab) -> None:
+    """The claim model from the platform tree, the namespaced one from its Configuration package."""
+    lab.api.apply(lab.registry.image_config, APIS / "runtime-config.yaml", APIS / "cluster-role.yaml")
+    if lab.model == "claim":
+        lab.api.apply(APIS / "function.yaml", APIS / "definitions")
+        established(lab, "xagentexecutors.platform.bizmatters.io")
+        lab.api.apply(APIS / "compositions")
+    else:
+        lab.api.apply(configuration(lab.model))
+
+
+def configuration(model: str) -> dict[str, Any]:
+    """The Configuration that installs a model's API, the function with it."""
+    name = CONFIGURATIONS[model]
+    version = yaml.safe_load((APIS / "function.yaml").read_text())["spec"]["package"].rpartition(":")[2]
+    return {
+        "apiVersion": "pkg.crossplane.io/v1",
+        "kind": "Configuration",
+        "metadata": {"name": name},
+        "spec": {"package": f"{registry.PUBLIC}/{name}:{version}"},
+    }
+
+
+def established(lab: Lab, name: str) -> None:
+    """Wait until the API of an XRD is served."""
+    lab.api.until("CompositeResourceDefinition", name, "", lambda seen: is_true(seen, "Established"), "established")
+
+
+def claim(name: str = "agent-executor", namespace: str = NAMESPACE, **spec: Any) -> dict[str, Any]:
+    """The seed's claim under another name, with other values; None removes a field."""
+    seed: dict[str, Any] = yaml.safe_load(CLAIM.read_text())
+    values = {key: value for key, value in {**seed["spec"], **spec}.items() if value is not None}
+    return {**seed, "metadata": {"name": name, "namespace": namespace}, "spec": values}

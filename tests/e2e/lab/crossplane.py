@@ -1,0 +1,145 @@
+"""Crossplane: the core and the RBAC manager as processes with their own ServiceAccounts, with the chart's permissions.
+
+Where the lab has no pods the function runs as a process too, over mTLS like everywhere: its package is installed, and
+its endpoint is said by hand (`--package-runtime=External`). Where there are pods Crossplane runs it from its package.
+"""
+
+import sys
+from base64 import b64decode, b64encode
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.lab import charts, pki
+from tests.e2e.lab.api import condition, is_true
+from tests.e2e.lab.control_plane import ControlPlane
+from tests.e2e.lab.processes import Process, listens, until
+from tools import gobinaries, gomodules
+
+NAMESPACE = "crossplane-system"
+CORE = ("engine", "github.com/crossplane/crossplane/v2/cmd/crossplane")
+FUNCTION = "arun4infra-function-agent-executor"  # as Crossplane names what it installs as a dependency
+CERTIFICATE = "function-agent-executor-server"
+FUNCTION_PORT, METRICS_PORT, PROBE_PORT = 9443, 8090, 8081
+RUN_AS_PROCESSES = ("Deployment", "Service")
+SECRETS = {
+    "TLS_CA_SECRET_NAME": "crossplane-root-ca",
+    "TLS_SERVER_SECRET_NAME": "crossplane-tls-server",
+    "TLS_CLIENT_SECRET_NAME": "crossplane-tls-client",
+}
+
+
+@dataclass(frozen=True)
+class Crossplane:
+    """A running Crossplane."""
+
+    plane: ControlPlane
+    core: Process
+    rbac: Process
+
+    @property
+    def metrics(self) -> str:
+        """Where the core's metrics are."""
+        return f"http://{self.plane.network.address}:{METRICS_PORT}/metrics"
+
+
+def start(plane: ControlPlane, *, pods: bool) -> Crossplane:
+    """Install the chart's permissions, make the cluster ready as its init containers do, and start both programs."""
+    module = gomodules.directory("github.com/crossplane/crossplane/v2")
+    plane.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
+    chart = module / "cluster" / "charts" / "crossplane"
+    plane.api.apply(*charts.render("crossplane", chart, NAMESPACE, {}, but=RUN_AS_PROCESSES))
+    core, rbac = (plane.service_account(NAMESPACE, name) for name in ("crossplane", "rbac-manager"))
+    certificates = plane.root / "crossplane-client"
+    environment = {
+        **SECRETS,
+        "KUBECONFIG": str(core),
+        "POD_NAMESPACE": NAMESPACE,
+        "POD_SERVICE_ACCOUNT": "crossplane",
+        "ENABLE_WEBHOOKS": "false",
+        "CRDS_PATH": str(module / "cluster" / "crds"),
+        "TLS_CLIENT_CERTS_DIR": str(certificates),
+        "XPKG_CACHE_DIR": str(plane.root / "xpkg"),
+        "METRICS_PORT": str(METRICS_PORT),
+        "HEALTH_PROBE_PORT": str(PROBE_PORT),
+    }
+    (plane.root / "xpkg").mkdir()
+    binary = gobinaries.build(*CORE)
+    # The Secret's own controller may be at it as well: a second try is what a restarted init container is.
+    plane.processes.run("crossplane-init", [binary, "core", "init"], environment, tries=3)
+    for key, content in secret(plane, "crossplane-tls-client").items():
+        certificates.mkdir(exist_ok=True)
+        (certificates / key).write_bytes(content)
+    runtime = "Deployment" if pods else "External"
+    address = plane.network.address
+    return Crossplane(
+        plane,
+        plane.processes.start(
+            "crossplane",
+            [binary, "core", "start", f"--package-runtime=Function={runtime}"],
+            lambda: listens(address, PROBE_PORT),
+            environment=environment,
+        ),
+        plane.processes.start(
+            "crossplane-rbac",
+            [binary, "rbac", "start", "--provider-clusterrole=crossplane:allowed-provider-permissions"],
+            lambda: listens(address, 8080),
+            environment={"KUBECONFIG": str(rbac)},
+        ),
+    )
+
+
+def secret(plane: ControlPlane, name: str) -> dict[str, bytes]:
+    """What a Secret of Crossplane's holds."""
+    held = (plane.api.get("Secret", name, NAMESPACE) or {}).get("data") or {}
+    return {key: b64decode(value) for key, value in held.items()}
+
+
+def start_function(plane: ControlPlane) -> Process:
+    """Run the function as a process, with a certificate of Crossplane's own authority as its pod would have."""
+    root = secret(plane, "crossplane-root-ca")
+    authority = pki.known(root["tls.crt"], root["tls.key"])
+    pair, directory = authority.issue("function", hosts=("localhost",)), plane.root / "function"
+    pair.write(directory)
+    (directory / "ca.crt").write_bytes(authority.pem)
+    held = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.pem}
+    metadata = {"name": CERTIFICATE, "namespace": NAMESPACE}
+    data = {key: b64encode(content).decode() for key, content in held.items()}
+    plane.api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
+    return plane.processes.start(
+        "function",
+        [
+            Path(sys.executable).with_name("function-agent-executor"),
+            "serve",
+            f"--address=0.0.0.0:{FUNCTION_PORT}",
+            f"--tls-certs-dir={directory}",
+        ],
+        lambda: listens(plane.network.address, FUNCTION_PORT),
+        environment={"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+def reach_function(plane: ControlPlane, seconds: float = 60) -> None:
+    """Say of the installed function what the controller of its runtime would: its certificate, endpoint and health."""
+
+    def active() -> str:
+        revisions = plane.api.list("FunctionRevision")
+        named = [one for one in revisions if one["metadata"]["labels"]["pkg.crossplane.io/package"] == FUNCTION]
+        return next((one["metadata"]["name"] for one in named if one["spec"]["desiredState"] == "Active"), "")
+
+    revision = until(active, f"{FUNCTION}: an active revision", seconds)
+    said = {"endpoint": f"dns:///localhost:{FUNCTION_PORT}", "tlsServerSecretName": CERTIFICATE}
+    plane.api.patch("FunctionRevision", revision, "", {"status": said}, "status")
+    seen = plane.api.until(
+        "FunctionRevision", revision, "", lambda one: is_true(one, "RevisionHealthy"), "established", seconds
+    )
+    conditions = [one for one in seen["status"]["conditions"] if one["type"] != "RuntimeHealthy"]
+    now = condition(seen, "RevisionHealthy")["lastTransitionTime"]
+    healthy = {
+        "type": "RuntimeHealthy",
+        "status": "True",
+        "reason": "HealthyPackageRevision",
+        "lastTransitionTime": now,
+    }
+    status = {**said, "conditions": [*conditions, healthy]}
+    plane.api.patch("FunctionRevision", revision, "", {"status": status}, "status")
+    plane.api.until("Function", FUNCTION, "", lambda one: is_true(one, "Healthy", "Installed"), "healthy", seconds)

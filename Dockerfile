@@ -1,7 +1,7 @@
 # Two images: `--target function` is what Crossplane calls, `--target service` is what claims run.
 #
 # Locked: wheels only, every hash checked. Without a network: put the wheels of requirements/*.txt into wheelhouse/
-# (`scripts/ci/wheelhouse.sh` does) and nothing else is asked. Any builder of the last years will do, BuildKit or not.
+# (`python -m tools.wheelhouse` does) and nothing else is asked. Any builder of the last years will do, BuildKit or not.
 ARG BASE_IMAGE=python:3.13.14-slim-trixie
 
 # The environment that builds, with the build backend and the tool that writes the SBOM; no image contains it.

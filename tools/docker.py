@@ -76,7 +76,8 @@ def own(home: Path) -> Iterator[str]:
     command = ["dockerd", f"--host={address}", f"--data-root={home / 'data'}", f"--exec-root={home / 'exec'}"]
     command += [f"--pidfile={home / 'docker.pid'}", "--bridge=none", "--iptables=false", "--ip6tables=false"]
     # A namespace of its own: a mount that is left over, also after a kill, goes with its last process.
-    command = ["unshare", "--mount", "--propagation=private", *command]
+    # Told to stop by the kernel when this process dies, however that dies.
+    command = ["setpriv", "--pdeathsig=TERM", "unshare", "--mount", "--propagation=private", *command]
     with log.open("w") as sink:
         daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
     try:

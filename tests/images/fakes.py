@@ -3,7 +3,7 @@
 import shutil
 from pathlib import Path
 
-NEEDED = ("cat", "chroot", "cp", "git", "mkdir", "sh", "tar", "touch", "unshare")
+NEEDED = ("cat", "chroot", "cp", "git", "mkdir", "setpriv", "sh", "tar", "touch", "unshare")
 
 
 def path(directory: Path, **scripts: str) -> str:

@@ -2,6 +2,9 @@
 
 import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -10,6 +13,19 @@ import pytest
 from tests.images import fakes
 from tools import docker
 from tools.gomodules import UnavailableError
+from tools.render_examples import ROOT
+
+# Holds an engine until it is killed, and says where that listens, or why there is none.
+PROGRAM = """
+import os, time
+from tools import docker, gomodules
+try:
+    with docker.engine():
+        print(os.environ["DOCKER_HOST"], flush=True)
+        time.sleep(100)
+except gomodules.UnavailableError as error:
+    print(error, flush=True)
+"""
 
 
 def test_an_engine_that_answers_is_the_one_that_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +65,28 @@ def test_a_client_that_fails_says_its_last_words(tmp_path: Path, monkeypatch: py
     monkeypatch.setenv("PATH", fakes.path(tmp_path / "programs", docker="echo no such image >&2; exit 1"))
     with pytest.raises(RuntimeError, match=r"^docker save: no such image$"):
         docker.run("save", "that")
+
+
+@pytest.mark.slow
+def test_an_engine_of_our_own_does_not_outlive_whoever_is_killed(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    with subprocess.Popen(
+        [sys.executable, program],
+        cwd=ROOT,
+        env=os.environ | {"DOCKER_HOST": f"unix://{tmp_path}/nobody", "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as killed:
+        said = killed.stdout.readline().strip()
+        if not said.startswith("unix://"):
+            raise UnavailableError(said)
+        home = Path(said.removeprefix("unix://")).parent
+        started = psutil.Process(int((home / "docker.pid").read_text()))
+        processes = [started, *started.children(recursive=True)]
+        killed.kill()
+    assert not psutil.wait_procs(processes, timeout=30)[1]
+    shutil.rmtree(home)
 
 
 @pytest.mark.slow

@@ -17,5 +17,6 @@ pip install --quiet --no-compile --no-deps "$wheel"
 /build/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file "$environment/sbom.cdx.json" \
   "$environment"
 # Checked by nothing at run time, so neither clocks nor a read-only root make Python compile again.
-"$environment/bin/python" -m compileall -q --invalidation-mode unchecked-hash "$environment/lib"
+# -f: a tool above may have run this Python, which then wrote bytecode that carries the clock.
+"$environment/bin/python" -m compileall -q -f --invalidation-mode unchecked-hash "$environment/lib"
 find "$environment" -exec touch --no-dereference --date="@$SOURCE_DATE_EPOCH" {} +

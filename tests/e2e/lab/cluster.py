@@ -13,14 +13,27 @@ from typing import Any
 
 import yaml
 
-from tests.e2e.lab import control_plane, crossplane, external_secrets, network, parameters, registry, state
+from tests.e2e.lab import (
+    backends,
+    control_plane,
+    crossplane,
+    external_secrets,
+    keda,
+    network,
+    node,
+    parameters,
+    registry,
+    state,
+)
 from tests.e2e.lab.api import Api, is_true
+from tests.e2e.lab.backends import Backends
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.crossplane import Crossplane
+from tests.e2e.lab.node import Node
 from tests.e2e.lab.parameters import Parameters
-from tests.e2e.lab.processes import Process, Processes
+from tests.e2e.lab.processes import RESOLV_CONF, Process, Processes
 from tests.e2e.lab.registry import Registry
-from tools import gomodules
+from tools import gomodules, images
 from tools.render_examples import ROOT
 
 TREE = ROOT / "examples" / "gitops" / "platform"
@@ -28,6 +41,8 @@ APIS, INTELLIGENCE = TREE / "04-apis", TREE / "03-intelligence"
 CLAIM = ROOT / "examples" / "claim.yaml"
 NAMESPACE = "intelligence-deepagents"
 CONFIGURATIONS = {"claim": "configuration-agent-executor", "namespaced": "configuration-agent-executor-namespaced"}
+EXECUTOR = "ghcr.io/arun4infra/agent-executor"
+TAGS = ("v1.0.0", "v1.1.0")  # the seed's image, and what it is rolled out to: two names of the one that is built here
 # What the seed puts into SSM before the first claim; the values are the lab's.
 SEED = {
     "postgres/host": "postgres.databases.svc.cluster.local",
@@ -60,23 +75,38 @@ class Lab:
         return self.plane.api
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """A lab with pods."""
+
+    lab: Lab
+    node: Node
+    backends: Backends
+
+    @property
+    def api(self) -> Api:
+        """The cluster's API, as its administrator."""
+        return self.lab.api
+
+
 @contextlib.contextmanager
 def base(name: str, model: str, *, pods: bool) -> Iterator[tuple[Lab, Path]]:
     """Everything below the platform tree, and the lab's directory."""
     unique = f"aex-{secrets.token_hex(4)}"
     with state.directory(name, unique) as root:
         inside = network.namespace(unique)
-        processes = Processes(root, inside.enter)
+        (root / RESOLV_CONF).write_text(f"nameserver {inside.address}\nsearch svc.cluster.local cluster.local\n")
+        processes = Processes(root, inside)
         try:
             plane = control_plane.start(root, inside, processes)
-            images = registry.start(inside, processes)
+            packages = registry.start(inside, processes)
             store = parameters.start(inside, processes)
             store.put(SEED)
             running = crossplane.start(plane, pods=pods)
             external_secrets.start(plane, store)
             plane.api.apply(gomodules.directory("github.com/kedacore/keda/v2") / "config" / "crd" / "bases")
             function = None if pods else crossplane.start_function(plane)
-            yield Lab(model, plane, running, images, store, function), root
+            yield Lab(model, plane, running, packages, store, function), root
         finally:
             processes.stop()
 
@@ -92,6 +122,24 @@ def platform(model: str) -> Iterator[Lab]:
             INTELLIGENCE / "namespace-intelligence-deepagents.yaml", INTELLIGENCE / "cluster-secret-store.yaml"
         )
         yield lab
+
+
+@contextlib.contextmanager
+def full(model: str) -> Iterator[Cluster]:
+    """A cluster with a node, KEDA and the servers behind the executors, the function in pods of its own."""
+    made = images.built()
+    with base(f"cluster-{model}", model, pods=True) as (lab, root):
+        one = node.start(lab.plane)
+        one.load(made.service, *(f"{EXECUTOR}:{tag}" for tag in TAGS))
+        servers = backends.start(lab.plane, SEED)
+        keda.start(lab.plane)
+        lab.registry.push_packages(root / "packages", made.function.tarball)
+        install(lab)
+        lab.api.until("Function", crossplane.FUNCTION, "", lambda seen: is_true(seen, "Healthy"), "healthy", 120)
+        lab.api.apply(
+            INTELLIGENCE / "namespace-intelligence-deepagents.yaml", INTELLIGENCE / "cluster-secret-store.yaml"
+        )
+        yield Cluster(lab, one, servers)
 
 
 def install(lab: Lab) -> None:

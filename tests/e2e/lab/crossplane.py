@@ -78,6 +78,7 @@ def start(plane: ControlPlane, *, pods: bool) -> Crossplane:
             [binary, "core", "start", f"--package-runtime=Function={runtime}"],
             lambda: listens(address, PROBE_PORT),
             environment=environment,
+            resolving=True,
         ),
         plane.processes.start(
             "crossplane-rbac",

@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from tools.gomodules import UnavailableError
 
@@ -26,6 +27,11 @@ class Network:
     def enter(self) -> tuple[str, ...]:
         """The beginning of a command that runs inside."""
         return ("nsenter", f"--net=/run/netns/{self.name}")
+
+    def enter_with(self, resolv_conf: Path) -> tuple[str, ...]:
+        """The same, for a program that looks names up: with another /etc/resolv.conf than the machine's."""
+        script = 'mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+        return (*self.enter, "unshare", "--mount", "sh", "-c", script, "sh", str(resolv_conf))
 
 
 def namespace(name: str) -> Network:

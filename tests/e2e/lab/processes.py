@@ -10,7 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from tests.e2e.lab.network import Network
+
 T = TypeVar("T")
+RESOLV_CONF = "resolv.conf"  # below the lab's directory
 STOP_SECONDS = 15
 RUN_SECONDS = 120
 POLL_SECONDS = 0.05
@@ -96,7 +99,7 @@ class Processes:
     """All processes of one lab, with the directory of their logs and what enters its network."""
 
     root: Path
-    enter: Sequence[str] = ()
+    network: Network
     all: list[Process] = field(default_factory=list)
 
     def start(
@@ -107,11 +110,16 @@ class Processes:
         *,
         environment: Mapping[str, str] | None = None,
         seconds: float = 60,
+        resolving: bool = False,
     ) -> Process:
-        """Start one process inside the lab's network, and return once it serves."""
+        """Start one process inside the lab's network, and return once it serves.
+
+        One that is `resolving` asks the cluster's DNS for names, as a pod does.
+        """
         logs = self.root / "logs"
         logs.mkdir(exist_ok=True)
-        process = Process(name, [*self.enter, *command], logs / f"{name}.log", environment or {}, ready)
+        enter = self.network.enter_with(self.root / RESOLV_CONF) if resolving else self.network.enter
+        process = Process(name, [*enter, *command], logs / f"{name}.log", environment or {}, ready)
         self.all.append(process)
         process.start(seconds)
         return process
@@ -122,7 +130,7 @@ class Processes:
         for _ in range(tries):
             with log.open("ab") as output:
                 done = subprocess.run(
-                    [*self.enter, *command],
+                    [*self.network.enter, *command],
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=subprocess.STDOUT,

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 import pytest
 
 from tests.e2e.lab import cluster
-from tests.e2e.lab.cluster import Lab
+from tests.e2e.lab.cluster import Cluster, Lab
 from tools.gomodules import UnavailableError
 
 Timed = Callable[[str], AbstractContextManager[None]]
@@ -29,6 +29,13 @@ def namespaced() -> Iterator[Lab]:
     """A control plane of the namespaced model, without pods."""
     with cluster.platform("namespaced") as lab:
         yield lab
+
+
+@pytest.fixture(scope="session")
+def pods() -> Iterator[Cluster]:
+    """A cluster of the claim model that runs pods."""
+    with cluster.full("claim") as running:
+        yield running
 
 
 @pytest.fixture

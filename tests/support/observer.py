@@ -362,7 +362,8 @@ class Observer:
 async def watching(env: Mapping[str, str]) -> AsyncIterator[Observer]:
     """An observer of the services with this environment."""
     client = await nats.connect(env["NATS_URL"], max_reconnect_attempts=-1, reconnect_time_wait=0.1, error_cb=_quietly)
-    live = redis.asyncio.Redis(host=env["DRAGONFLY_HOST"], port=int(env["DRAGONFLY_PORT"]))
+    secret = env.get("DRAGONFLY_PASSWORD")
+    live = redis.asyncio.Redis(host=env["DRAGONFLY_HOST"], port=int(env["DRAGONFLY_PORT"]), password=secret)
     try:
         yield Observer(env, client, live, {env["NATS_STATUS_STREAM"]: [], env["NATS_DEAD_LETTER_STREAM"]: []})
     finally:

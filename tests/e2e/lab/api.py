@@ -136,6 +136,15 @@ class Api:
             raise LabError(f"{error}\n{json.dumps(status, indent=1)}") from None
         return seen[0]
 
+    def until_none(self, kind: str, namespace: str, selector: str, name: str, seconds: float = 180) -> None:
+        """Return once a namespace has no object of a kind whose name begins so."""
+
+        def gone() -> bool:
+            found = self.list(kind, namespace, selector)
+            return not [one for one in found if one["metadata"]["name"].startswith((name, f"keda-hpa-{name}"))]
+
+        until(gone, f"{namespace}: no {kind} of {name}", seconds, every=0.2)
+
 
 def path(kind: str, name: str, namespace: str) -> str:
     """Where the API server serves an object, or all of a kind."""

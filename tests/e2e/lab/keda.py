@@ -37,6 +37,8 @@ def start(plane: ControlPlane) -> None:
         "KUBECONFIG": str(plane.service_account(NAMESPACE, "keda-operator")),
         "POD_NAMESPACE": NAMESPACE,
         "WATCH_NAMESPACE": "",
+        # Outside a pod there is no file that says it.
+        "KEDA_CLUSTER_OBJECT_NAMESPACE": NAMESPACE,
     }
     operator, adapter = (gobinaries.build("keda", f"{MODULE}/cmd/{name}") for name in ("operator", "adapter"))
     plane.processes.start(

@@ -1,0 +1,110 @@
+"""Changes of a running executor: another image, a broken one, another size, pause; and no job is lost over any."""
+
+import pytest
+
+from tests.e2e import executors
+from tests.e2e.conftest import Timed
+from tests.e2e.executors import Executor
+from tests.e2e.lab import cluster
+from tests.e2e.lab.api import condition, is_true
+from tests.e2e.lab.cluster import Cluster
+from tests.support.observer import Observer, job, plan, turn, until, watching
+
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200), pytest.mark.xdist_group("pods")]
+
+
+def slow(seconds: float) -> dict[str, object]:
+    """A definition that takes so long, in steps of a second."""
+    script = {
+        "step": "from langchain_core.tools import tool\n\n\n@tool\ndef step() -> str:\n"
+        '    """Do a step."""\n    return "done"\n'
+    }
+    return plan(*(turn("step", delay_ms=1000) for _ in range(int(seconds))), turn(text="done"), scripts=script)
+
+
+def rolled_out(executor: Executor, tag: str) -> object:
+    """Whether every pod runs an image, and nobody else is left."""
+
+    def holds(seen: object) -> bool:
+        pods = executor.pods()
+        images = {pod["spec"]["containers"][0]["image"] for pod in pods}
+        return bool(pods) and images == {f"{cluster.EXECUTOR}:{tag}"} and all(is_true(pod, "Ready") for pod in pods)
+
+    return holds
+
+
+async def each_once(observer: Observer, jobs: list[str], seconds: float = 180) -> None:
+    """Every job has completed, and none was reported twice."""
+    for job_id in jobs:
+        assert (await observer.result(job_id, seconds))["type"] == "dev.my-platform.agent.completed"
+    await observer.settled(60)
+    subjects = [result["subject"] for result in await observer.results()]
+    assert sorted(subjects) == sorted(jobs)
+
+
+async def test_an_image_change_rolls_out_with_jobs_in_flight_and_none_is_lost(pods: Cluster, timed: Timed) -> None:
+    with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
+        async with watching(executor.environment) as observer:
+            jobs = [await observer.publish(job(slow(10))) for _ in range(5)]
+            await until(lambda: '"running"' in executor.http("/jobs?state=running").text, 30, "jobs run")
+            before = executor.deployment()["metadata"]["generation"]
+            with timed("edit to rollout begun"):
+                executor.edit(image=f"{cluster.EXECUTOR}:v1.1.0")
+                executor.until_deployed(lambda seen: seen["metadata"]["generation"] > before, "another generation", 60)
+            with timed("edit to rolled out"):
+                executor.until_deployed(rolled_out(executor, "v1.1.0"), "rolled out")
+            with timed("all jobs of the rollout done"):
+                await each_once(observer, jobs)
+            executor.ready()
+
+
+async def test_a_broken_image_leaves_the_old_pod_serving_and_says_why(pods: Cluster, timed: Timed) -> None:
+    with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
+        (old,) = executor.pods()
+        executor.edit(image=f"{cluster.EXECUTOR}:v9.9.9")
+        with timed("edit to the reason on the claim"):
+            claim = executor.until(
+                lambda seen: (
+                    "ImagePull" in str(seen["status"]["conditions"])
+                    or "rollout" in condition(seen, "WorkloadAvailable").get("message", "")
+                ),
+                "why on the claim",
+            )
+        print(condition(claim, "WorkloadAvailable"))
+        assert old["metadata"]["name"] in {pod["metadata"]["name"] for pod in executor.pods() if is_true(pod, "Ready")}
+        async with watching(executor.environment) as observer:
+            job_id = await observer.publish(job(plan(turn(text="still here"))))
+            assert (await observer.result(job_id, 60))["type"] == "dev.my-platform.agent.completed"
+        with timed("reverted to READY"):
+            executor.edit(image=f"{cluster.EXECUTOR}:v1.0.0")
+            executor.until_deployed(rolled_out(executor, "v1.0.0"), "reverted")
+            executor.ready()
+        assert {pod["metadata"]["name"] for pod in executor.pods()} == {old["metadata"]["name"]}
+
+
+def test_a_larger_size_changes_the_pods_resources(pods: Cluster, timed: Timed) -> None:
+    with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
+        with timed("edit to pods of the new size"):
+            executor.edit(size="medium")
+
+            def grown(_: object) -> bool:
+                found = [pod["spec"]["containers"][0]["resources"] for pod in executor.pods()]
+                wanted = {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}}
+                return found == [wanted]
+
+            executor.until_deployed(grown, "pods of the new size")
+        executor.ready()
+
+
+async def test_a_paused_executor_has_no_pods_and_goes_on_where_it_was(pods: Cluster, timed: Timed) -> None:
+    with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
+        with timed("paused to no pods"):
+            executor.edit(paused=True)
+            executor.until_deployed(lambda seen: not executor.pods(), "no pods")
+        assert executor.deployment() is not None
+        async with watching(executor.environment) as observer:
+            job_id = await observer.publish(job(plan(turn(text="after the pause"))))
+            with timed("resumed to result"):
+                executor.edit(paused=False)
+                assert (await observer.result(job_id, 180))["type"] == "dev.my-platform.agent.completed"
+        executor.ready()

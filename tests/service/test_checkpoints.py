@@ -11,11 +11,11 @@ from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 
 from agent_executor.errors import LeaseLost
-from agent_executor.services import checkpoints, database, migrations
-from agent_executor.services.checkpoint_writer import Writer
+from agent_executor.services import checkpoints, database, migrations, writer
 from agent_executor.services.checkpoints import FENCE, Fence, Saver
 from agent_executor.services.jobs import Jobs
-from tests.service.test_jobs import DEAD, LEASE, new_job
+from agent_executor.services.writer import Writer
+from tests.service.test_jobs import DEAD, LEASE, event, new_job
 from tests.support.servers import own_servers, unique
 
 
@@ -73,9 +73,9 @@ async def test_a_superstep_is_one_statement(pool, saver, monkeypatch):
     statements = []
     execute = Writer._execute
 
-    async def counted(self, parameters):
-        statements.append((len(parameters[2]), len(parameters[-1])))
-        return await execute(self, parameters)
+    async def counted(self, rows):
+        statements.append((len(rows.checkpoints), len(rows.writes)))
+        return await execute(self, rows)
 
     monkeypatch.setattr(Writer, "_execute", counted)
     await chain(saver, a=None, b=None, c=None).ainvoke({"done": [], "value": None}, thread(), durability="sync")
@@ -87,12 +87,13 @@ async def test_a_jobs_first_checkpoints_leave_with_what_its_first_node_wrote(poo
     await jobs.claim(job, **LEASE)
     execute = Writer._execute
 
-    async def counted(self, parameters):
-        statements.append(len(parameters[2]))
-        return await execute(self, parameters)
+    async def counted(self, rows):
+        statements.append(len(rows.checkpoints))
+        return await execute(self, rows)
 
     monkeypatch.setattr(Writer, "_execute", counted)
     monkeypatch.setattr(checkpoints, "LINGER_SECONDS", 60)
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 60)
     await chain(saver, a=None, b=None, c=None).ainvoke(
         {"done": [], "value": None}, thread(job.job_id, Fence(1, empty=True)), durability="sync"
     )
@@ -126,12 +127,12 @@ async def test_first_checkpoints_that_could_not_be_stored_alone_are_stored_with_
     await jobs.claim(job, **LEASE)
     execute, checkpoints_in = Writer._execute, []
 
-    async def away_the_second_time(self, parameters):
-        checkpoints_in.append(len(parameters[2]))
+    async def away_the_second_time(self, rows):
+        checkpoints_in.append(len(rows.checkpoints))
         if len(checkpoints_in) == 2:
             tried.set()
             raise psycopg.OperationalError("the server is starting up")
-        return await execute(self, parameters)
+        return await execute(self, rows)
 
     async def slow(_state):
         await tried.wait()
@@ -152,6 +153,116 @@ async def test_what_is_held_back_is_read_all_the_same(pool, saver, monkeypatch):
     await graph.ainvoke({"done": ["x"], "value": 1}, config, durability="sync", interrupt_before=["a"])
     state = await graph.aget_state(config)
     assert (state.values["done"], state.next) == (["x"], ("a",))
+
+
+def ending(graph):
+    """A fence that knows which superstep is the last of the graph."""
+    return Fence(1, empty=True, triggers=graph.trigger_to_nodes)
+
+
+async def test_a_jobs_last_superstep_leaves_with_its_end(pool, saver, monkeypatch):
+    statements, jobs, job = [], Jobs(pool), new_job()
+    await jobs.claim(job, **LEASE)
+    execute = Writer._execute
+
+    async def counted(self, rows):
+        statements.append((len(rows.checkpoints), len(rows.ends)))
+        return await execute(self, rows)
+
+    monkeypatch.setattr(Writer, "_execute", counted)
+    monkeypatch.setattr(checkpoints, "LINGER_SECONDS", 60)
+    monkeypatch.setattr(writer, "LINGER_SECONDS", 60)  # else a busy machine sends a task's writes by themselves
+    graph = chain(saver, a=None, b=None, c=None)
+    fence = ending(graph)
+    await graph.ainvoke({"done": [], "value": None}, thread(job.job_id, fence), durability="sync")
+    assert (await saver.aget_tuple(thread(job.job_id))).checkpoint["channel_values"]["done"] == ["a", "b"]
+    with fence.taken() as held:
+        assert await jobs.finish(job.job_id, 1, "completed", event(job.job_id), result={"é": 1}, held=held)
+    assert statements == [(3, 0), (1, 0), (1, 1)], "the input's, the start's and a's; b's; c's and the end"
+    library = [checkpoint async for checkpoint in AsyncPostgresSaver(pool, serde=saver.serde).alist(thread(job.job_id))]
+    assert [checkpoint.checkpoint["channel_values"].get("done", []) for checkpoint in library] == [
+        ["a", "b", "c"], ["a", "b"], ["a"], [], []
+    ]  # fmt: skip
+    assert [write[1:] for write in library[1].pending_writes] == [("done", ["c"])]
+    assert (await jobs.outcome(job.job_id)).event == event(job.job_id)
+    assert await jobs.result(job.job_id) == {"é": 1}
+
+
+async def test_an_end_that_comes_too_late_leaves_nothing_of_its_last_superstep(pool, saver):
+    jobs, job = Jobs(pool), new_job()
+    await jobs.claim(job, **DEAD)
+    graph = chain(saver, a=None, b=None)
+    fence = ending(graph)
+    await graph.ainvoke({"done": [], "value": None}, thread(job.job_id, fence), durability="sync")
+    await jobs.claim(job, owner="pod-2", lease_seconds=30)
+    with fence.taken() as held:
+        assert not await jobs.finish(job.job_id, 1, "completed", event(job.job_id), held=held)
+    assert (await saver.aget_tuple(thread(job.job_id))).checkpoint["channel_values"]["done"] == ["a"]
+    assert (await jobs.get(job.job_id)).state == "running"
+    async with pool.connection() as connection:
+        assert await (await connection.execute("SELECT count(*) FROM outbox")).fetchone() == (0,)
+
+
+async def test_a_last_superstep_whose_end_failed_is_not_run_again(pool, saver, monkeypatch):
+    jobs, job, ran = Jobs(pool), new_job(), []
+    await jobs.claim(job, **LEASE)
+
+    async def last(_state):
+        ran.append("last")
+        return {"done": ["last"]}
+
+    graph = chain(saver, a=None, last=last)
+    fence = ending(graph)
+    config = thread(job.job_id, fence)
+    await graph.ainvoke({"done": [], "value": None}, config, durability="sync")
+
+    async def away(_self, _rows):
+        raise psycopg.OperationalError("the server is starting up")
+
+    async def end():
+        with fence.taken() as held:
+            return await jobs.finish(job.job_id, 1, "completed", event(job.job_id), held=held)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "_execute", away)
+        with pytest.raises(psycopg.OperationalError):
+            await end()
+    result = await graph.ainvoke(None, config, durability="sync")
+    assert (result["done"], ran) == (["a", "last"], ["last"])
+    assert await end()
+
+
+async def test_an_end_waits_for_a_renewal_and_is_written(pool):
+    jobs, job = Jobs(pool), new_job()
+    await jobs.claim(job, **LEASE)
+    async with pool.connection() as connection, connection.transaction():
+        await connection.execute("UPDATE jobs SET lease_expires = now() WHERE job_id = %s", [job.job_id])
+        finishing = asyncio.create_task(jobs.finish(job.job_id, 1, "completed", event(job.job_id)))
+        async with asyncio.timeout(20):
+            while not await (await connection.execute("SELECT 1 FROM pg_locks WHERE NOT granted")).fetchone():
+                await asyncio.sleep(0.01)
+    assert await finishing
+    assert (await jobs.get(job.job_id)).state == "completed"
+
+
+async def test_jobs_end_in_one_statement_and_each_is_told_its_own_fate(pool, monkeypatch):
+    jobs, known, statements = Jobs(pool), [new_job() for _ in range(4)], []
+    for job in known:
+        await jobs.claim(job, **LEASE)
+    await jobs.release(known[1].job_id, 1)
+    execute = Writer._execute
+
+    async def counted(self, rows):
+        statements.append(len(rows.ends))
+        return await execute(self, rows)
+
+    monkeypatch.setattr(Writer, "_execute", counted)
+    ends = (jobs.finish(job.job_id, 1, "completed", event(job.job_id), result=job.job_id) for job in known)
+    assert await asyncio.gather(*ends) == [True, False, True, True]
+    assert statements == [4]
+    assert [await jobs.result(job.job_id) for job in known] == [
+        None if number == 1 else job.job_id for number, job in enumerate(known)
+    ]
 
 
 async def test_the_library_reads_what_was_written_here_and_the_other_way_round(saver, migrated):
@@ -311,7 +422,7 @@ async def test_a_job_stays_empty_until_something_is_stored(pool, saver, monkeypa
     fence = Fence(1, empty=True)
     graph = chain(saver, a=None)
 
-    async def away(_self, _parameters):
+    async def away(_self, _rows):
         raise psycopg.OperationalError("the server is starting up")
 
     with monkeypatch.context() as patch:

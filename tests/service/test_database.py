@@ -74,7 +74,9 @@ async def test_a_statement_is_planned_once(migrated):
         await graph.ainvoke({"done": [], "value": 1}, thread(job.job_id, Fence(1, empty=True)), durability="sync")
         async with pool.connection() as connection:
             plans = await connection.execute("SELECT max(generic_plans), sum(custom_plans) FROM pg_prepared_statements")
-            assert await plans.fetchone() == (10, 0)
+            generic, custom = await plans.fetchone()
+            assert generic >= 10
+            assert custom == 0
 
 
 def scans(dsn):

@@ -33,6 +33,7 @@ from agent_executor.services.redis import LiveEvents
 from agent_executor.services.results import Results
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Limits
+from agent_executor.services.writer import Writer
 from agent_executor.settings import Settings
 from agent_executor.telemetry.metrics import Metrics
 from agent_executor.telemetry.observer import Telemetry
@@ -75,7 +76,8 @@ class Service:
         self._events = LiveEvents(self._redis, settings)
         store = Broker(self._nats, settings)
         results = Results(settings, store.max_payload)
-        jobs = Jobs(self._pool)
+        writer = Writer(self._pool, measure=metrics.checkpoint.observe)
+        jobs = Jobs(self._pool, writer)
         self._jobs = jobs
         self._outbox = Outbox(self._pool, store.publish)
         self._tools = ToolRunner(Limits.of(settings))
@@ -88,7 +90,7 @@ class Service:
 
         made = graphs(
             settings,
-            Saver(self._pool, measure=metrics.checkpoint.observe),
+            Saver(self._pool, writer),
             self._tools,
             http_request=built_in.http_request(settings),
             mcp=built_in.mcp_tools(settings),

@@ -20,7 +20,7 @@ from agent_executor.core.builder import Builder
 from agent_executor.core.classify import attempted
 from agent_executor.core.context import JobContext
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
-from agent_executor.models.jobs import Claimed
+from agent_executor.models.jobs import Claimed, Event
 from agent_executor.models.observer import Observer, Span
 from agent_executor.services.jobs import Jobs
 from agent_executor.services.outbox import Outbox
@@ -108,7 +108,7 @@ class Attempt:
                     raise
             finally:
                 keeper.cancel()
-                await _ended(self._work, keeper)
+                await asyncio.gather(self._work, keeper, return_exceptions=True)
         if self.stopped == "lost":
             raise LeaseLost(self.job.job_id)
 
@@ -157,18 +157,21 @@ class Attempt:
 
     async def _try(self, fence: "Fence") -> None:
         outcome = await self._within_time(self._run(fence))
-        job, results, jobs = self.job, self.parts.results, self.parts.jobs
+        job, results = self.job, self.parts.results
         match outcome:
             case streaming.Drained():
                 self.stopped = self.stopped or "drained"
             case streaming.Interrupted(payload):
                 event = results.interrupted(self._origin, payload, ordinal=job.interrupts + 1)
-                await self._close("interrupted", event, jobs.interrupt(job.job_id, job.epoch, payload, event))
+                ours = self.parts.jobs.interrupt(job.job_id, job.epoch, payload, event)
+                await self._close("interrupted", event, ours)
             case streaming.Finished(values):
                 result = state.result(values)
                 event = results.completed(self._origin, result)
-                ours = jobs.finish(job.job_id, job.epoch, "completed", event, result=result)
-                await self._close("completed", event, ours)
+                await fence.sent()
+                with fence.taken() as held:
+                    ours = self.parts.jobs.finish(job.job_id, job.epoch, "completed", event, result=result, held=held)
+                    await self._close("completed", event, ours)
 
     async def _run(self, fence: "Fence") -> streaming.Outcome:
         from agent_executor.services.checkpoints import FENCE  # noqa: PLC0415  # imports LangGraph
@@ -178,6 +181,8 @@ class Attempt:
         self._control = streaming.control()
         if self._stopping.is_set():
             return streaming.Drained()
+        # The last superstep leaves with the job's end, unless it may be a pause.
+        fence.triggers = None if graph.interrupt_after_nodes else graph.trigger_to_nodes
         config = {
             "configurable": {"thread_id": job.job_id, FENCE: fence},
             "metadata": {"run_id": job.job_id},
@@ -209,7 +214,7 @@ class Attempt:
                 raise PermanentError("limit_exceeded", f"wall clock: the job needs more than {most:g} s") from None
             raise
 
-    async def _close(self, status: str, event: Any, ours: Awaitable[bool]) -> None:
+    async def _close(self, status: str, event: Event, ours: Awaitable[bool]) -> None:
         """The outcome and its event are written as one, by whoever holds the lease; only then are they told."""
         self._closing = True
         try:
@@ -237,10 +242,6 @@ class Attempt:
                 self.stop("lost")
             elif held.cancel_requested:
                 self.stop("cancelled")
-
-
-async def _ended(*tasks: "asyncio.Task[None]") -> None:
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _fence(job: Claimed) -> "Fence":

@@ -1,8 +1,8 @@
 """LangGraph's PostgreSQL saver without its lock: a superstep is one statement, and jobs commit together.
 
 The library's saver lets one coroutine at a time use the whole pool, and sends the parts of a superstep one by one. Here
-the checkpoint, its blobs and its writes are rows of one statement (`checkpoint_writer`), which takes along what other
-jobs have ready. Tables, keys and bytes are the library's own, so either saver reads what the other wrote.
+the checkpoint, its blobs and its writes are rows of one statement (`writer`), which takes along what other jobs have
+ready. Tables, keys and bytes are the library's own, so either saver reads what the other wrote.
 
 A run that carries a `Fence` writes only while its job's epoch is the one that it claimed; a write that comes too late
 raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own the schema.
@@ -10,7 +10,7 @@ raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Container, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,16 +25,16 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.checkpoint.serde.types import _DeltaSnapshot
+from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
-from agent_executor.services.checkpoint_writer import LINGER_SECONDS, Rows, Writer
 from agent_executor.services.database import retried, storable
 from agent_executor.services.serde import Serde
+from agent_executor.services.writer import LINGER_SECONDS, Rows, Writer
 
 FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ out of the metadata
 
@@ -43,19 +43,35 @@ FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ 
 class Fence:
     """What a run may assume about its job: the epoch that it claimed, and whether there is anything to load.
 
-    Also where the saver keeps a run's first checkpoints for a moment: before any node has finished, losing them loses
-    nothing, so nobody waits for them, and they leave with what the first node wrote.
+    Also where the saver keeps two kinds of rows that nobody has to wait for. A run's first checkpoints: before any node
+    has finished, losing them loses nothing, so they leave with what the first node wrote. And its last superstep, where
+    `triggers` tells it: no node runs after it, so it leaves with the job's end.
     """
 
     epoch: int
     empty: bool = False
+    triggers: Container[str] | None = field(default=None, repr=False)  # the channels of the graph that start a node
     held: Rows = field(default_factory=Rows, repr=False)
     sending: asyncio.Task[None] | None = field(default=None, repr=False)
 
-    def take(self) -> Rows:
-        """What is held, which then is held no longer."""
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[Rows]:
+        """What is held, to be stored inside the block; held again if that fails."""
         held, self.held = self.held, Rows()
-        return held
+        try:
+            yield held
+        except BaseException:
+            held.add(self.held)
+            self.held = held
+            raise
+        self.empty = False
+
+    def ends_with(self, checkpoint: Checkpoint) -> bool:
+        """Whether no node runs after this checkpoint of the whole graph."""
+        updated = checkpoint.get("updated_channels")
+        if self.triggers is None or not updated:
+            return False
+        return not any(channel == TASKS or channel in self.triggers for channel in updated)
 
     async def sent(self) -> None:
         """Wait for what is on its way, however it ends."""
@@ -66,11 +82,11 @@ class Fence:
 class Saver(AsyncPostgresSaver):
     """The service's checkpointer; `pool` is `database.pool`'s."""
 
-    def __init__(self, pool: AsyncConnectionPool[Any], *, measure: Callable[[float], None] | None = None) -> None:
-        """`measure` is told the seconds of each statement that writes."""
+    def __init__(self, pool: AsyncConnectionPool[Any], writer: Writer | None = None) -> None:
+        """`writer` is the one that the process shares; one of its own when not given."""
         super().__init__(pool, serde=Serde())
         self._pool = pool
-        self._writer = Writer(pool, self.loop, measure)
+        self._writer = writer or Writer(pool)
 
     async def setup(self) -> None:
         """Refuse: migrations own the schema."""
@@ -118,6 +134,9 @@ class Saver(AsyncPostgresSaver):
         fence: Fence | None = configurable.get(FENCE)
         if fence and metadata.get("step", 1) <= 0 and metadata.get("source") in ("input", "loop"):
             self._hold(fence, thread_id, rows)
+        elif fence and not namespace and fence.ends_with(checkpoint):
+            fence.held.add(self._writer.take_back({thread_id: fence.epoch}))
+            fence.held.add(rows)
         else:
             await self._store(config, rows, linger=False)
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}}
@@ -184,13 +203,8 @@ class Saver(AsyncPostgresSaver):
             await self._store_with_held(fence, Rows(), linger=False)
 
     async def _store_with_held(self, fence: Fence, rows: Rows, *, linger: bool) -> None:
-        held, together = fence.take(), Rows()
-        together.add(held)
-        together.add(rows)
-        try:
+        together = Rows()
+        with fence.taken() as held:
+            together.add(held)
+            together.add(rows)
             await self._writer.store(together, linger=linger)
-        except BaseException:
-            held.add(fence.take())
-            fence.held = held
-            raise
-        fence.empty = False

@@ -5,6 +5,7 @@ _COLUMNS = "job_id, trace_id, received, headers, subject, definition, definition
 _VALUES = ", ".join(f"%({name})s" for name in _COLUMNS.split(", "))
 _SECONDS_SPENT = "seconds_before + coalesce(extract(epoch FROM now() - clock_started_at), 0)::float8"
 _STOP_CLOCK = f"seconds_before = {_SECONDS_SPENT}, clock_started_at = NULL"
+CLOSE = f"owner = NULL, lease_expires = NULL, {_STOP_CLOCK}, updated_at = now(), finished_at = now()"
 _OURS = "job_id = %(job_id)s AND epoch = %(epoch)s AND state = 'running'"
 
 ENQUEUE = f"""
@@ -77,22 +78,6 @@ WHERE {_OURS}
 RETURNING failures
 """
 
-_INSERT_EVENT = """
-INSERT INTO outbox (event_id, job_id, subject, headers, payload)
-SELECT %(event_id)s, job_id, %(event_subject)s, %(event_headers)s, %(event_payload)s FROM ended
-RETURNING event_id
-"""
-
-FINISH = f"""
-WITH ended AS (
-    UPDATE jobs SET state = %(outcome)s, owner = NULL, lease_expires = NULL, {_STOP_CLOCK},
-        result = %(result)s, error = %(error)s, updated_at = now(), finished_at = now()
-    WHERE {_OURS}
-    RETURNING job_id
-)
-{_INSERT_EVENT}
-"""
-
 INTERRUPT = f"""
 WITH ended AS (
     UPDATE jobs SET state = 'interrupted', owner = NULL, lease_expires = NULL, {_STOP_CLOCK},
@@ -103,7 +88,9 @@ WITH ended AS (
     WHERE {_OURS}
     RETURNING job_id
 )
-{_INSERT_EVENT}
+INSERT INTO outbox (event_id, job_id, subject, headers, payload)
+SELECT %(event_id)s, job_id, %(event_subject)s, %(event_headers)s, %(event_payload)s FROM ended
+RETURNING event_id
 """
 
 RESUME = """

@@ -16,10 +16,12 @@ from typing import Any
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
+from agent_executor.errors import LeaseLost
 from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Lease, NewJob, Outcome, State
 from agent_executor.services import job_statements as sql
-from agent_executor.services.database import jsonb, retried
-from agent_executor.services.outbox import event_of, parameters_of
+from agent_executor.services.database import jsonb, retried, storable
+from agent_executor.services.outbox import columns_of, event_of, parameters_of
+from agent_executor.services.writer import Rows, Writer
 
 PURGE_BATCH = 500
 CLAIM_TRIES = 5
@@ -28,9 +30,18 @@ CLAIM_TRIES = 5
 class Jobs:
     """The table in one schema; `pool` is `database.pool`'s."""
 
-    def __init__(self, pool: AsyncConnectionPool, *, patience: float | None = None) -> None:
-        """`patience` is how many seconds to wait for a connection; the pool's own when not given."""
+    def __init__(
+        self, pool: AsyncConnectionPool, writer: Writer | None = None, *, patience: float | None = None
+    ) -> None:
+        """The parts of a job table.
+
+        Args:
+            pool: `database.pool`'s.
+            writer: the one that the process shares; one of its own when not given.
+            patience: seconds to wait for a connection; the pool's own when not given.
+        """
         self._pool = pool
+        self._writer = writer or Writer(pool)
         self._patience = patience
 
     async def enqueue(self, job: NewJob) -> bool:
@@ -74,21 +85,23 @@ class Jobs:
         *,
         result: Any = None,
         error: Mapping[str, Any] | None = None,
+        held: Rows | None = None,
     ) -> bool:
-        """End the job and put its event into the outbox, both or neither; False if it was not ours any more."""
-        return bool(
-            await self._rows(
-                sql.FINISH,
-                {
-                    **parameters_of(event),
-                    "job_id": job_id,
-                    "epoch": epoch,
-                    "outcome": outcome,
-                    "result": None if result is None else jsonb(result),
-                    "error": None if error is None else jsonb(error),
-                },
-            )
-        )
+        """End the job and put its event into the outbox, with the rows that its run holds: all or none of it.
+
+        Returns:
+            False if it was not ours any more.
+        """
+        rows = Rows(fences={job_id: epoch})
+        if held:
+            rows.add(held)
+        told = (storable(value) if value is not None else None for value in (result, error))
+        rows.ends[job_id] = (job_id, epoch, outcome, *told, *columns_of(event))
+        try:
+            await self._writer.store(rows, linger=False)
+        except LeaseLost:
+            return False
+        return True
 
     async def interrupt(self, job_id: str, epoch: int, payload: Any, event: Event) -> bool:
         """Let the job wait for a person at its last checkpoint, without a worker; False if it was not ours any more."""

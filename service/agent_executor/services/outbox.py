@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
-from agent_executor.services.database import jsonb
+from agent_executor.services.database import jsonb, storable
 
 log = structlog.get_logger()
 
@@ -38,6 +38,11 @@ def parameters_of(event: Event) -> dict[str, Any]:
         "event_headers": jsonb(dict(event.headers)),
         "event_payload": event.payload,
     }
+
+
+def columns_of(event: Event) -> tuple[str, str, str, bytes]:
+    """The same, for a row of an array."""
+    return event.id, event.subject, storable(dict(event.headers)), event.payload
 
 
 def event_of(row: Mapping[str, Any]) -> Event:

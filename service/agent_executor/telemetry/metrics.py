@@ -46,7 +46,7 @@ class Metrics:
         self.in_flight = gauge("jobs_in_flight", "Jobs that run in this process now.")
         self.queue_wait = histogram("queue_wait_seconds", "From the event's arrival in the stream to taking it.", SLOW)
         self.first_event = histogram("first_event_seconds", "From taking a job to its first live event.", FAST)
-        self.checkpoint = histogram("checkpoint_seconds", "One statement with the supersteps of one job or more.", FAST)
+        self.checkpoint = histogram("checkpoint_seconds", "One statement with supersteps and ends of jobs.", FAST)
         self.redeliveries = counter("redeliveries", "Messages that were delivered before.")
         self.resumes = counter("resumes", "Jobs that went on from a checkpoint.")
         self.drains = counter("drains", "Jobs that were handed over because this process was told to stop.")

@@ -1,11 +1,13 @@
-"""The write side of the saver: rows of many jobs gather and leave as one statement.
+"""What jobs write while they run and when they end: rows of many jobs gather and leave as one statement.
 
 A statement takes along whatever is ready when it leaves; while it commits, the next gathers. So a lone job waits for
-nobody, and ten jobs share their commits. Rows that carry a fence are written only while their job's lease is held.
+nobody, and ten jobs share their commits. Rows that carry a fence are written only while their job's lease is held. A
+job's end is its outcome, its event and the last rows of its run: all of it or nothing.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +15,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
-from agent_executor.services import checkpoint_statements as sql
+from agent_executor.services import writer_statements as sql
 from agent_executor.services.arrays import Blobs, Integers, Texts
 from agent_executor.services.database import retried
 
@@ -23,12 +25,13 @@ STATEMENTS = 2  # on their way at a time
 
 @dataclass(eq=False)
 class Rows:
-    """Rows for the three tables, by their primary keys, and the fences that they depend on."""
+    """Rows for the checkpointer's tables, by their primary keys, the fences that they depend on, and ends of jobs."""
 
     checkpoints: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
     blobs: dict[tuple[str, ...], tuple[Any, ...]] = field(default_factory=dict)
     writes: dict[tuple[str, str, str, str, int], tuple[Any, ...]] = field(default_factory=dict)
     fences: dict[str, int] = field(default_factory=dict)
+    ends: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     stored: asyncio.Future[None] | None = None
 
     def add(self, other: "Rows") -> None:
@@ -41,14 +44,23 @@ class Rows:
             ):  # the first of a task's writes counts, the last of its special ones
                 self.writes[key] = row
         self.fences |= other.fences
+        self.ends |= other.ends
 
+    @property
+    def statement(self) -> str:
+        """What writes these rows."""
+        return sql.STORE_AND_END if self.ends else sql.STORE
+
+    @property
     def parameters(self) -> list[Any]:
-        """One array per column."""
+        """One array per column of the statement."""
+        held = {job: epoch for job, epoch in self.fences.items() if job not in self.ends}
         *names, blob = _columns(self.blobs.values(), 6)
         thread, ns, checkpoint, task, path, index, channel, kind, written = _columns(self.writes.values(), 9)
         return [
-            Texts(self.fences),
-            Integers(self.fences.values()),
+            Texts(held),
+            Integers(held.values()),
+            *(self._ending() if self.ends else ()),
             *map(Texts, _columns(self.checkpoints.values(), 6)),
             *map(Texts, names),
             Blobs(blob),
@@ -58,18 +70,17 @@ class Rows:
             Blobs(written),
         ]
 
+    def _ending(self) -> list[Any]:
+        job, epoch, *texts, payload = _columns(self.ends.values(), 9)
+        return [Texts(job), Integers(epoch), *map(Texts, texts), Blobs(payload), Texts(job)]
+
 
 class Writer:
     """Gathers rows and writes them; belongs to one event loop."""
 
-    def __init__(
-        self,
-        pool: AsyncConnectionPool[Any],
-        loop: asyncio.AbstractEventLoop,
-        measure: Callable[[float], None] | None = None,
-    ) -> None:
+    def __init__(self, pool: AsyncConnectionPool[Any], *, measure: Callable[[float], None] | None = None) -> None:
+        """`measure` is told the seconds of each statement."""
         self._pool = pool
-        self._loop = loop
         self._measure = measure
         self._waiting: list[Rows] = []
         self._writing: set[asyncio.Task[None]] = set()
@@ -79,20 +90,36 @@ class Writer:
         """Return once the rows are committed.
 
         Args:
-            rows: a checkpoint, or a task's writes.
+            rows: a checkpoint, a task's writes, or a job's end.
             linger: wait a moment for rows that will follow.
 
         Raises:
             LeaseLost: another worker has the job; nothing was written.
             psycopg.Error: the database is away, or cannot hold a value.
         """
-        rows.stored = self._loop.create_future()
+        loop = asyncio.get_running_loop()
+        rows.stored = loop.create_future()
         self._waiting.append(rows)
         if not linger:
-            self._loop.call_soon(self._write)  # not at once: others may be ready in this very turn of the loop
+            loop.call_soon(self._write)  # not at once: others may be ready in this very turn of the loop
         elif self._timer is None:
-            self._timer = self._loop.call_later(LINGER_SECONDS, self._write)
+            self._timer = loop.call_later(LINGER_SECONDS, self._write)
         await rows.stored
+
+    def take_back(self, fences: Mapping[str, int]) -> Rows:
+        """Rows of these runs that have not left yet: who waits for them goes on, and whoever asked is to store them."""
+        taken, left = Rows(), []
+        for rows in self._waiting:
+            if rows.fences and rows.fences.items() <= fences.items():
+                taken.add(rows)
+                _settle(rows, None)
+            else:
+                left.append(rows)
+        self._waiting = left
+        if self._timer and not left:
+            self._timer.cancel()
+            self._timer = None
+        return taken
 
     def _write(self, finished: asyncio.Task[None] | None = None) -> None:
         """Send what waits, unless enough is on its way: then it goes when a writer comes back."""
@@ -104,7 +131,7 @@ class Writer:
             self._timer.cancel()
             self._timer = None
         batch, self._waiting = self._waiting, []
-        writer = self._loop.create_task(self._write_all(batch))
+        writer = asyncio.get_running_loop().create_task(self._write_all(batch))
         self._writing.add(writer)
         writer.add_done_callback(self._write)
 
@@ -126,7 +153,7 @@ class Writer:
             else:
                 together.add(rows)
         try:
-            lost = await self._execute(together.parameters())
+            lost = await self._execute(together)
         except psycopg.OperationalError as error:  # the server is away, for each of them
             for rows in batch:
                 _settle(rows, error)
@@ -142,16 +169,18 @@ class Writer:
                 _settle(rows, LeaseLost(f"{min(gone)}: another worker has it") if gone else None)
         return alone
 
-    async def _execute(self, parameters: list[Any]) -> set[str]:
+    async def _execute(self, rows: Rows) -> set[str]:
+        statement, parameters = rows.statement, rows.parameters
+
         async def execute() -> set[str]:
             async with self._pool.connection() as connection:
-                cursor = await connection.execute(sql.STORE, parameters, binary=True)
+                cursor = await connection.execute(statement, parameters, binary=True)
                 return {row[0] for row in await cursor.fetchall()}
 
-        began = self._loop.time()
+        began = time.monotonic()
         lost = await retried(self._pool, execute)
         if self._measure:
-            self._measure(self._loop.time() - began)
+            self._measure(time.monotonic() - began)
         return lost
 
 

@@ -10,10 +10,10 @@ LOCK        := $(UV) pip compile -q --universal --python-version 3.11 --no-heade
                --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test test-quick test-slow check format generate render released packages images bench-function bench-service clean
+.PHONY: help setup lock demo test test-quick test-slow check format generate render released packages images bench-function bench-service bench-e2e e2e e2e-control-plane e2e-pods clean
 
 help: ## what there is to make
-	@grep -hE '^[a-z][a-z-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
 
 setup: $(STAMP) ## a .venv with both commands in .venv/bin
 
@@ -45,14 +45,23 @@ demo: setup ## render the example claim, then run one real job on real servers
 	@$(BIN)/function-agent-executor render examples/claim.yaml
 	@$(BIN)/python examples/demo.py
 
-test: setup ## the whole test suite, slow parts too; the last lines say what was skipped and why
-	@$(BIN)/python -m pytest -n auto --dist loadgroup tests
+test: setup ## all tests but the end-to-end ones, slow parts too; the last lines say what was skipped and why
+	@$(BIN)/python -m pytest -n auto --dist loadgroup --ignore=tests/e2e tests
 
 test-quick: setup ## the part of the suite that takes under two minutes
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" tests
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m "not slow" --ignore=tests/e2e tests
 
 test-slow: setup ## the rest
-	@$(BIN)/python -m pytest -n auto --dist loadgroup -m slow tests
+	@$(BIN)/python -m pytest -n auto --dist loadgroup -m slow --ignore=tests/e2e tests
+
+e2e: e2e-control-plane e2e-pods ## both end-to-end parts, on real clusters out of plain binaries (root, Go, Debian packages)
+
+# On one worker: what is measured is a cluster, and two at once would measure each other.
+e2e-control-plane: setup ## Kubernetes, Crossplane, External Secrets and the function, without pods: what CI runs
+	@$(BIN)/python -m pytest -n 0 -m control_plane tests/e2e
+
+e2e-pods: setup ## the same with a node, KEDA, NATS, PostgreSQL and both images
+	@$(BIN)/python -m pytest -n 0 -m pods tests/e2e
 
 check: setup ## format, lint, strict types, import directions, generated files, package metadata
 	@$(BIN)/ruff format --check .
@@ -87,6 +96,9 @@ bench-function: setup ## the function beside a prebuilt answer on the same SDK
 
 bench-service: setup ## the service beside bare LangGraph
 	@$(BIN)/python -m benchmarks.bench_service
+
+bench-e2e: setup ## a claim to READY, an edit to its rollout, and a hundred claims at once
+	@$(BIN)/python -m benchmarks.bench_e2e
 
 clean: ## everything that was built or installed here
 	@rm -rf $(VENV) build

@@ -1,0 +1,158 @@
+"""`make bench-e2e`: a real Crossplane and our function, measured from outside.
+
+On a cluster with pods: a claim applied to READY, and an edit to its rollout begun. On a control plane without pods: a
+hundred claims at once until all are Synced, what the function and Crossplane used meanwhile, how often the function was
+called for each claim, and what it costs while they idle. The same goes to build/bench-e2e.json.
+"""
+
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import httpx
+import psutil
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.e2e import executors
+from tests.e2e.lab import cluster
+from tests.e2e.lab.api import is_true
+from tests.e2e.lab.cluster import Cluster, Lab
+from tests.e2e.lab.processes import Process, until
+from tools.gomodules import UnavailableError
+from tools.render_examples import ROOT
+
+CLAIMS, AT_ONCE = 100, 10
+IDLE_SECONDS = 180  # three of Crossplane's polls, a minute apart
+REPEATS = 3
+MEGABYTE = 1e6
+CALLS = "function_run_function_request"
+TARGETS = {"ready_s": 5.0, "synced_100_s": 30.0, "function_idle_percent": 10.0}
+
+
+def with_pods(running: Cluster) -> dict[str, float]:
+    """Seconds from a claim to READY, and from an edit to another generation of its Deployment; medians."""
+    ready, rollout = [], []
+    for _ in range(REPEATS):
+        with executors.namespace(running.api) as where:
+            start = time.monotonic()
+            with executors.running(running, where) as executor:
+                ready.append(time.monotonic() - start)
+                before = executor.deployment()["metadata"]["generation"]
+                start = time.monotonic()
+                executor.edit(image=f"{cluster.EXECUTOR}:v1.1.0")
+                executor.until_deployed(generation_after(before), "another generation", 60)
+                rollout.append(time.monotonic() - start)
+    return {"ready_s": statistics.median(ready), "rollout_begun_s": statistics.median(rollout)}
+
+
+def generation_after(before: int) -> Callable[[Any], bool]:
+    """Whether a Deployment's template is another one by now."""
+    return lambda seen: bool(seen["metadata"]["generation"] > before)
+
+
+def without_pods(lab: Lab) -> dict[str, float]:
+    """A hundred claims on a control plane alone."""
+    assert lab.function is not None
+    function, core = (psutil.Process(process_id(one)) for one in (lab.function, lab.crossplane.core))
+    # The first claim of a cluster waits for permissions that Crossplane gives itself.
+    lab.api.apply(claim(CLAIMS))
+    lab.api.until("AgentExecutor", f"claim-{CLAIMS}", cluster.NAMESPACE, lambda seen: is_true(seen, "Synced"), "synced")
+    calls, before = called(lab), [cpu(function), cpu(core)]
+    start = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda n: create(lab, claim(n)), range(CLAIMS)))
+    until(lambda: composed(lab) >= CLAIMS, f"{CLAIMS} claims Synced", 600, every=0.5)
+    synced = time.monotonic() - start
+    used = [after - one for after, one in zip([cpu(function), cpu(core)], before, strict=True)]
+    per_claim = (called(lab) - calls) / CLAIMS
+    settle(lab)
+    calls, before, start = called(lab), [cpu(function), cpu(core)], time.monotonic()
+    time.sleep(IDLE_SECONDS)  # what is measured is how much is done in a given time, with nothing to do
+    idle = [after - one for after, one in zip([cpu(function), cpu(core)], before, strict=True)]
+    seconds = time.monotonic() - start
+    return {
+        "synced_100_s": synced,
+        "function_cpu_s": used[0],
+        "crossplane_cpu_s": used[1],
+        "function_rss_mb": function.memory_info().rss / MEGABYTE,
+        "crossplane_rss_mb": core.memory_info().rss / MEGABYTE,
+        "calls_per_claim": per_claim,
+        "function_idle_percent": 100 * idle[0] / seconds,
+        "crossplane_idle_percent": 100 * idle[1] / seconds,
+        "idle_calls_per_claim_and_minute": (called(lab) - calls) / (CLAIMS + 1) / (seconds / 60),
+    }
+
+
+def claim(n: int) -> dict[str, Any]:
+    """One of many in a namespace, with Secrets of its own."""
+    names = {f"{which}Secret": f"claim-{n}-{which.lower()}" for which in ("postgresConnection", "dragonflyConnection")}
+    return cluster.claim(f"claim-{n}", **names, llmKeysSecret=f"claim-{n}-llm")
+
+
+def create(lab: Lab, manifest: dict[str, Any]) -> None:
+    """Create one claim."""
+    where = f"/apis/platform.bizmatters.io/v1alpha1/namespaces/{cluster.NAMESPACE}/agentexecutors"
+    lab.api.http.post(where, json=manifest).raise_for_status()
+
+
+def composed(lab: Lab) -> int:
+    """How many of the claims are Synced, and have their Deployment."""
+    synced = [one for one in lab.api.list("AgentExecutor", cluster.NAMESPACE) if is_true(one, "Synced")]
+    deployed = {one["metadata"]["name"] for one in lab.api.list("Deployment", cluster.NAMESPACE)}
+    return len([one for one in synced if one["metadata"]["name"] in deployed]) - 1
+
+
+def settle(lab: Lab) -> None:
+    """Return once every Secret is synced, after which nothing is left to happen."""
+    until(
+        lambda: all(is_true(one, "SecretsReady") for one in lab.api.list("AgentExecutor", cluster.NAMESPACE)),
+        "all Secrets synced",
+        600,
+        every=1,
+    )
+
+
+def called(lab: Lab) -> float:
+    """How often Crossplane has called the function."""
+    text = httpx.get(lab.crossplane.metrics, trust_env=False).text
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    return sum(sample.value for sample in families[CALLS].samples if sample.name.endswith("_total"))
+
+
+def process_id(process: Process) -> int:
+    """Of the program itself: what went before it has become it."""
+    assert process.running is not None
+    return process.running.pid
+
+
+def cpu(process: psutil.Process) -> float:
+    """Seconds of one core that a process has used."""
+    times = process.cpu_times()
+    return times.user + times.system
+
+
+def main() -> int:
+    """Measure, print, and write it down."""
+    try:
+        with cluster.platform("claim") as lab:
+            figures = without_pods(lab)
+        with cluster.full("claim") as running:
+            figures |= with_pods(running)
+    except UnavailableError as missing:
+        print(f"not measured: {missing}", file=sys.stderr)
+        return 1
+    for name, value in figures.items():
+        target = f"   (to reach: {TARGETS[name]:g})" if name in TARGETS else ""
+        print(f"{name:34}{value:10.2f}{target}")
+    into = ROOT / "build" / "bench-e2e.json"
+    into.parent.mkdir(exist_ok=True)
+    into.write_text(json.dumps(figures, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

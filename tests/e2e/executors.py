@@ -83,9 +83,8 @@ class Executor:
 
     def logs(self) -> str:
         """What all its pods have logged."""
-        return self.api.kubectl(
-            "logs", f"--selector=app={self.name}", "--tail=-1", "-n", self.namespace, "--prefix=false"
-        )
+        which = (f"--selector=app={self.name}", f"--container={self.name}", f"--namespace={self.namespace}")
+        return self.api.kubectl("logs", *which, "--tail=-1")
 
     def reason(self, kind: str) -> str:
         """The reason of one of the claim's conditions."""

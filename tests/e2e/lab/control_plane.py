@@ -95,6 +95,7 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
+            "--kubelet-preferred-address-types=InternalIP",
             f"--client-ca-file={ca}",
             f"--tls-cert-file={certificate}",
             f"--tls-private-key-file={key}",

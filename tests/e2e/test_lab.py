@@ -1,0 +1,55 @@
+"""The lab leaves nothing behind, also when the tests are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.e2e.lab.processes import until
+from tools.gomodules import UnavailableError
+from tools.render_examples import ROOT
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(120)]
+NAME = "aex-killed"
+# A process of the lab, and one that nobody waits for, as the shims of containerd are.
+PROGRAM = f"""
+import subprocess, sys, time
+from tests.e2e.lab import network, state
+from tests.e2e.lab.processes import Processes
+with state.directory("killed", "{NAME}") as root:
+    inside = network.namespace("{NAME}")
+    Processes(root, inside).start("own", ["sleep", "611"], lambda: True)
+    subprocess.run([*inside.enter, "sh", "-c", "setsid sleep 612 >/dev/null 2>&1 &"], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "lab", str(root / "logs")], check=True)
+    print(root, flush=True)
+    time.sleep(600)
+"""
+
+
+def sleepers() -> list[psutil.Process]:
+    """Processes of the program above."""
+    return [
+        one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] in (["sleep", "611"], ["sleep", "612"])
+    ]
+
+
+def test_a_killed_lab_leaves_no_process_mount_namespace_or_directory() -> None:
+    if os.geteuid():
+        raise UnavailableError("a network namespace: only root makes one")
+    paths = os.pathsep.join((str(ROOT), str(ROOT / "service")))
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
+    ) as lab:
+        assert lab.stdout is not None
+        root = Path(lab.stdout.readline().strip())
+        assert root.is_dir()
+        until(lambda: len(sleepers()) == len(("own", "nobody's")), "both processes", 10)
+        lab.send_signal(signal.SIGKILL)
+    until(lambda: not root.exists(), "the directory is gone", 60)
+    assert sleepers() == []
+    assert not Path("/run/netns", NAME).exists()
+    assert str(root) not in Path("/proc/self/mounts").read_text()

@@ -75,7 +75,16 @@ def _deployment(found: Any, observed: Mapping[str, Any]) -> Readiness:
     if available.status != "True":
         reason = available.reason or "MinimumReplicasUnavailable"
         return Readiness(ready=False, reason=reason, message=f"{running} of {wanted} replicas ready")
-    return Readiness(ready=True, reason="Available", message=f"{running} of {wanted} replicas ready")
+    return Readiness(ready=True, reason="Available", message=f"{running} of {wanted} replicas ready{_rollout(found)}")
+
+
+def _rollout(found: Any) -> str:
+    """What a rollout waits for: Kubernetes takes ten minutes to call one stuck, and a broken image never comes up."""
+    waiting = number(found, "status", "unavailableReplicas")
+    images = [text(container, "image") for container in items(found, "spec", "template", "spec", "containers")]
+    if not waiting or not images:
+        return ""
+    return f"; the rollout of {images[0]} waits for {waiting} pod{'s' if waiting > 1 else ''}"
 
 
 def _idle(observed: Mapping[str, Any]) -> Readiness:

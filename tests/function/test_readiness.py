@@ -21,6 +21,13 @@ def deployment(*conditions, replicas=2, ready=1, generation=2, observed=2):
     }
 
 
+def rollout(found, waiting):
+    containers = [{"name": "agent-executor", "image": "ghcr.io/a/b:v2"}]
+    template = {"spec": {"containers": containers}}
+    status = {**found["status"], "unavailableReplicas": waiting}
+    return {**found, "spec": {**found["spec"], "template": template}, "status": status}
+
+
 def secret(*conditions):
     return {**SEEDS["postgres-secret"], "status": {"conditions": said(*conditions)}}
 
@@ -51,6 +58,9 @@ CASES = {
     "a deployment that is being rolled out but serves": (
         "Deployment", deployment(AVAILABLE, ("Progressing", "True", "ReplicaSetUpdated")), {}, True, "Available",
         "1 of 2 replicas ready"),
+    "a deployment whose new pods do not come up": (
+        "Deployment", rollout(deployment(AVAILABLE, ("Progressing", "True", "ReplicaSetUpdated"), ready=2), waiting=1), {}, True,
+        "Available", "2 of 2 replicas ready; the rollout of ghcr.io/a/b:v2 waits for 1 pod"),
     "a deployment without enough replicas": (
         "Deployment", deployment(UNAVAILABLE), {}, False, "MinimumReplicasUnavailable", "1 of 2 replicas ready"),
     "a deployment whose change was not seen yet": (

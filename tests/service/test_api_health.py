@@ -79,7 +79,7 @@ async def test_a_dependency_that_says_nothing_is_missing_too(own: embedded.Serve
 
 
 async def test_a_service_that_stops_is_not_ready_and_still_answers(env: dict[str, str]) -> None:
-    async with serving(env, DRAIN_SECONDS="1.5") as api:
+    async with serving(env, DRAIN_SECONDS="5") as api:
         job_id = await api.submit(plan({"text": "late", "delay_ms": 20000}))
         await api.reaches(job_id, "running")
         api.stop.set()

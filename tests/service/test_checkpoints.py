@@ -203,6 +203,27 @@ async def test_an_end_that_comes_too_late_leaves_nothing_of_its_last_superstep(p
         assert await (await connection.execute("SELECT count(*) FROM outbox")).fetchone() == (0,)
 
 
+async def test_a_last_superstep_waits_for_the_end_also_when_the_first_checkpoints_timer_is_late(
+    pool, saver, monkeypatch
+):
+    jobs, job, late = Jobs(pool), new_job(), []
+    await jobs.claim(job, **LEASE)
+    loop = asyncio.get_running_loop()
+    graph = chain(saver, a=None, b=None)
+    fence = ending(graph)
+    with monkeypatch.context() as patch:
+        # The saver's loop is a busy one: what is to happen in a moment happens when the run is over.
+        patch.setattr(
+            type(loop), "call_later", lambda _self, _delay, call, *_: late.append(call) or loop.call_soon(int)
+        )
+        await graph.ainvoke({"done": [], "value": None}, thread(job.job_id, fence), durability="sync")
+    for call in late:
+        call()
+    await fence.sent()
+    assert (await saver.aget_tuple(thread(job.job_id))).checkpoint["channel_values"]["done"] == ["a"]
+    assert fence.held.checkpoints
+
+
 async def test_a_last_superstep_whose_end_failed_is_not_run_again(pool, saver, monkeypatch):
     jobs, job, ran = Jobs(pool), new_job(), []
     await jobs.claim(job, **LEASE)

@@ -52,6 +52,7 @@ class Fence:
     empty: bool = False
     triggers: Container[str] | None = field(default=None, repr=False)  # the channels of the graph that start a node
     held: Rows = field(default_factory=Rows, repr=False)
+    over: bool = False  # the last superstep is held
     sending: asyncio.Task[None] | None = field(default=None, repr=False)
 
     @contextlib.contextmanager
@@ -132,9 +133,11 @@ class Saver(AsyncPostgresSaver):
             storable(get_serializable_checkpoint_metadata(config, metadata)),
         )
         fence: Fence | None = configurable.get(FENCE)
+        if fence and not namespace:
+            fence.over = fence.ends_with(checkpoint)
         if fence and metadata.get("step", 1) <= 0 and metadata.get("source") in ("input", "loop"):
             self._hold(fence, thread_id, rows)
-        elif fence and not namespace and fence.ends_with(checkpoint):
+        elif fence and not namespace and fence.over:
             fence.held.add(self._writer.take_back({thread_id: fence.epoch}))
             fence.held.add(rows)
         else:
@@ -184,6 +187,9 @@ class Saver(AsyncPostgresSaver):
             await self._writer.store(rows, linger=linger)
             return
         rows.fences[config["configurable"]["thread_id"]] = fence.epoch
+        if fence.over:  # a task's writes that come after the checkpoint which they led to
+            fence.held.add(rows)
+            return
         await fence.sent()  # no checkpoint is stored before its ancestors
         await self._store_with_held(fence, rows, linger=linger)
 
@@ -193,7 +199,9 @@ class Saver(AsyncPostgresSaver):
         fence.held.add(rows)
 
         def send() -> None:
-            if fence.held.checkpoints and (fence.sending is None or fence.sending.done()):
+            # Unless they have left: what is held by then may be the last superstep, which goes with the job's end.
+            here = rows.checkpoints.keys() & fence.held.checkpoints.keys()
+            if here and (fence.sending is None or fence.sending.done()):
                 fence.sending = self.loop.create_task(self._send_held(fence))
 
         self.loop.call_later(LINGER_SECONDS, send)

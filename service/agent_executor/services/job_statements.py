@@ -18,7 +18,9 @@ _TAKE = """
     state = 'running', owner = %(owner)s, epoch = job.epoch + 1,
     lease_expires = now() + make_interval(secs => %(lease)s),
     failures = job.failures + (job.state = 'running')::int,  -- its owner died
-    started_at = coalesce(job.started_at, now()), clock_started_at = coalesce(job.clock_started_at, now()),
+    -- A row that was being made when this began is younger than this.
+    started_at = coalesce(job.started_at, greatest(now(), job.created_at)),
+    clock_started_at = coalesce(job.clock_started_at, now()),
     updated_at = now()
 """
 _FREE = "(job.state = 'queued' OR job.state = 'running' AND job.lease_expires < now())"

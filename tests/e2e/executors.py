@@ -76,6 +76,10 @@ class Executor:
         found = self.api.list("Pod", self.namespace, f"app={self.name}")
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
+    def is_empty(self) -> bool:
+        """Whether the last pod has ended: one on its way out may still answer."""
+        return not self.api.list("Pod", self.namespace, f"app={self.name}")
+
     def http(self, path: str) -> Any:
         """What the Service answers, through the API server's proxy."""
         where = f"/api/v1/namespaces/{self.namespace}/services/{self.name}:http/proxy{path}"

@@ -97,7 +97,7 @@ async def test_a_paused_executor_has_no_pods_and_goes_on_where_it_was(pods: Clus
     with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
         with timed("paused to no pods"):
             executor.edit(paused=True)
-            executor.until_deployed(lambda seen: not executor.pods(), "no pods")
+            executor.until_deployed(lambda seen: executor.is_empty(), "no pods")
         assert executor.deployment() is not None
         async with watching(executor.environment) as observer:
             job_id = await observer.publish(job(plan(turn(text="after the pause"))))

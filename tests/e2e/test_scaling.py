@@ -64,7 +64,7 @@ async def test_an_idle_executor_goes_to_zero_and_comes_back_on_the_first_message
     with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
         with timed("idle to no pods"):
             executor.edit(scaling={"minReplicas": 0})
-            executor.until_deployed(lambda seen: not executor.pods(), "no pods", SCALE_IN_SECONDS)
+            executor.until_deployed(lambda seen: executor.is_empty(), "no pods", SCALE_IN_SECONDS)
         executor.ready()
         async with watching(executor.environment) as observer:
             with timed("first message to its result"):

@@ -43,7 +43,7 @@ def test_every_link_and_every_file_that_a_page_names_is_there(page):
 @pytest.mark.parametrize("page", PAGES, ids=ids)
 def test_every_command_that_a_page_names_is_there(page):
     text = page.read_text("utf-8")
-    there = set(re.findall(r"^([a-z][a-z-]*):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-    targets = {target for line in re.findall(r"(?:`|\$ )make ([a-z][a-z -]*)", text) for target in line.split()}
+    there = set(re.findall(r"^([a-z][a-z0-9-]*):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    targets = {target for line in re.findall(r"(?:`|\$ )make ([a-z][a-z0-9 -]*)", text) for target in line.split()}
     assert targets <= there
     assert set(re.findall(r"function-agent-executor ([a-z]+)", text)) <= set(commands.commands)

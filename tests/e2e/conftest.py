@@ -14,6 +14,7 @@ from tests.e2e.lab import cluster
 from tests.e2e.lab.cluster import Cluster, Lab
 from tools.gomodules import UnavailableError
 
+LABS = ("claims", "namespaced", "pods")  # the fixtures
 Timed = Callable[[str], AbstractContextManager[None]]
 
 
@@ -44,23 +45,50 @@ def timed(request: pytest.FixtureRequest) -> Timed:
 
     @contextmanager
     def measure(what: str) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        seconds = time.monotonic() - start
-        request.node.user_properties.append(("e2e", f"{request.node.name}: {what}: {seconds:.1f} s"))
+        start, ended = time.monotonic(), " not done after"
+        try:
+            yield
+            ended = ""
+        finally:
+            seconds = time.monotonic() - start
+            request.node.user_properties.append(("e2e", f"{request.node.name}: {what}:{ended} {seconds:.1f} s"))
 
     return measure
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Generator[None, object, object]:
-    """With E2E_REQUIRE=1 what cannot be had is a failure."""
+def fail_if_required() -> Generator[None, object, object]:
+    """Around a phase of a test: with E2E_REQUIRE=1 what cannot be had is a failure, and no skip."""
     try:
         return (yield)
     except UnavailableError as missing:
         if os.environ.get("E2E_REQUIRE") == "1":
             pytest.fail(str(missing))
         raise
+
+
+# Last, so inside of tests/conftest.py's, which makes a skip of what comes out.
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """Fixtures may need what is not here."""
+    return (yield from fail_if_required())
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """So may tests."""
+    return (yield from fail_if_required())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failed test shows what the lab's processes said last: their logs go with the lab."""
+    report = yield
+    if report.failed:
+        used = [value for name, value in getattr(item, "funcargs", {}).items() if name in LABS]
+        labs = [value.lab if isinstance(value, Cluster) else value for value in used]
+        for process in (process for lab in labs for process in lab.plane.processes.all):
+            report.sections.append((f"the end of {process.name}'s log", process.tail(1500)))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -18,6 +18,7 @@ from tools.render_examples import ROOT
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
 NAME = executors.NAME
 COMPOSED = ("Deployment", "Service", "ServiceAccount", "ScaledObject", "NetworkPolicy", "ExternalSecret", "Secret")
+COMPOSED += ("PodDisruptionBudget",)
 POSTGRES = {
     f"POSTGRES_{key.upper()}": cluster.SEED[f"postgres/{key}"] for key in ("host", "port", "db", "user", "password")
 }
@@ -110,6 +111,39 @@ def test_a_bad_edit_is_refused_where_it_can_be_and_the_deployment_is_untouched(
     assert identities(claims, where) == before
 
 
+def test_the_columns_and_fields_are_those_of_the_api(claims: Lab, where: str) -> None:
+    applied(claims, where)
+    columns, values = claims.api.kubectl("get", "agentexecutors", "-n", where).splitlines()
+    assert {"NAME", "READY", "SYNCED", "SIZE", "IMAGE", "REPLICAS", "AGE"} <= set(columns.split())
+    assert values.split()[:4] == [NAME, "medium", "ghcr.io/arun4infra/agent-executor:v1.0.0", "0"]
+    assert "lagThreshold" in claims.api.kubectl("explain", "agentexecutor.spec.scaling")
+
+
+def test_two_claims_of_a_namespace_have_streams_and_schemas_of_their_own(claims: Lab, where: str) -> None:
+    applied(claims, where)
+    applied(
+        claims,
+        where,
+        "other",
+        postgresConnectionSecret="other-postgres",
+        dragonflyConnectionSecret="other-dragonfly",
+        llmKeysSecret="other-llm-keys",
+        nats=executors.streams_of("other"),
+        postgresSchema="other",
+    )
+    own = ("NATS_STREAM", "NATS_CONSUMER", "NATS_SUBJECT_PREFIX", "NATS_STATUS_STREAM", "NATS_DEAD_LETTER_STREAM")
+    one, other = (
+        {
+            entry["name"]: entry.get("value")
+            for entry in claims.api.get("Deployment", name, where)["spec"]["template"]["spec"]["containers"][0]["env"]
+            if entry["name"] in (*own, "POSTGRES_SCHEMA")
+        }
+        for name in (NAME, "other")
+    )
+    assert one.keys() == other.keys() == {*own, "POSTGRES_SCHEMA"}
+    assert not set(one.values()) & set(other.values())
+
+
 def test_a_service_deleted_by_hand_comes_back(claims: Lab, where: str, timed: Timed) -> None:
     applied(claims, where)
     old = claims.api.get("Service", NAME, where)["metadata"]["uid"]
@@ -183,6 +217,8 @@ def test_missing_permissions_are_said_clearly_and_heal(claims: Lab, where: str, 
     role = ROOT / "examples" / "gitops" / "platform" / "04-apis" / "cluster-role.yaml"
     name = yaml.safe_load(role.read_text())["metadata"]["name"]
     claims.api.delete("ClusterRole", name)
+    # Kubernetes copies such a role's rules into Crossplane's own, and takes a moment to take them away again.
+    claims.api.until("ClusterRole", "crossplane", "", lambda seen: "keda.sh" not in str(seen["rules"]), "taken away")
     try:
         with timed("claim applied to the missing permission on it"):
             claims.api.apply(cluster.claim(NAME, where))
@@ -199,7 +235,9 @@ def test_missing_permissions_are_said_clearly_and_heal(claims: Lab, where: str, 
     finally:
         claims.api.apply(role)
     with timed("permission given to Synced"):
-        claims.api.until("Deployment", NAME, where, lambda seen: seen is not None, "made", 300)
+        claims.api.until("ScaledObject", NAME, where, lambda seen: seen is not None, "made", 300)
+        xr = claim["spec"]["resourceRef"]["name"]
+        claims.api.until("XAgentExecutor", xr, "", lambda seen: is_true(seen, "Synced"), "synced")
 
 
 def is_bound(seen: Any) -> bool:

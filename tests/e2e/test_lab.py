@@ -14,7 +14,8 @@ from tools.gomodules import UnavailableError
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(120)]
-NAME = "aex-killed"
+NAME = f"aex-{os.getpid()}"  # another run of this test may be going on
+SECONDS = f"{os.getpid()}.5"
 # A process of the lab, and one that nobody waits for, as the shims of containerd are.
 PROGRAM = f"""
 import subprocess, sys, time
@@ -22,8 +23,8 @@ from tests.e2e.lab import network, state
 from tests.e2e.lab.processes import Processes
 with state.directory("killed", "{NAME}") as root:
     inside = network.namespace("{NAME}")
-    Processes(root, inside).start("own", ["sleep", "611"], lambda: True)
-    subprocess.run([*inside.enter, "sh", "-c", "setsid sleep 612 >/dev/null 2>&1 &"], check=True)
+    Processes(root, inside).start("own", ["sleep", "{SECONDS}"], lambda: True)
+    subprocess.run([*inside.enter, "sh", "-c", "setsid sleep {SECONDS} >/dev/null 2>&1 &"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "lab", str(root / "logs")], check=True)
     print(root, flush=True)
     time.sleep(600)
@@ -32,9 +33,7 @@ with state.directory("killed", "{NAME}") as root:
 
 def sleepers() -> list[psutil.Process]:
     """Processes of the program above."""
-    return [
-        one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] in (["sleep", "611"], ["sleep", "612"])
-    ]
+    return [one for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", SECONDS]]
 
 
 def test_a_killed_lab_leaves_no_process_mount_namespace_or_directory() -> None:

@@ -43,11 +43,13 @@ def test_a_killed_lab_leaves_no_process_mount_namespace_or_directory() -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}
     ) as lab:
-        assert lab.stdout is not None
-        root = Path(lab.stdout.readline().strip())
-        assert root.is_dir()
-        until(lambda: len(sleepers()) == len(("own", "nobody's")), "both processes", 10)
-        lab.send_signal(signal.SIGKILL)
+        try:
+            assert lab.stdout is not None
+            root = Path(lab.stdout.readline().strip())
+            assert root.is_dir()
+            until(lambda: len(sleepers()) == len(("own", "nobody's")), "both processes", 10)
+        finally:
+            lab.send_signal(signal.SIGKILL)
     until(lambda: not root.exists(), "the directory is gone", 60)
     assert sleepers() == []
     assert not Path("/run/netns", NAME).exists()

@@ -319,17 +319,25 @@ def test_differences_are_coloured_on_a_terminal_unless_no_color_is_set(tmp_path:
     assert "\x1b[" not in shown(NO_COLOR="1")
 
 
+FLOOR = "import click, pydantic, yaml; pydantic.BaseModel"
+
+
 def test_a_preview_costs_less_than_300_ms_of_cpu_and_loads_no_grpc() -> None:
     compileall.compile_dir(ROOT / "function", quiet=1)  # as `make setup` does; a source that was edited since is not
 
-    def spent() -> float:
+    def spent(*command: str | Path) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([PROGRAM, "render", CLAIM], stdout=subprocess.DEVNULL, check=True)
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    least = min(spent() for _ in range(5))  # the others shared their core's caches with other tests
-    assert least < 0.3, f"{least * 1000:.0f} ms"
+    # In turns, and the least of each: other tests share the core's caches. Where the core itself is slow just now, importing
+    # what a preview cannot do without is slow too; on a quiet machine it takes a third of the 300 ms.
+    rounds = [(spent(PROGRAM, "render", CLAIM), spent(sys.executable, "-c", FLOOR)) for _ in range(5)]
+    least, floor = map(min, zip(*rounds, strict=True))
+    assert least < max(0.3, 3 * floor), (
+        f"{least * 1000:.0f} ms, {least / floor:.1f} times the imports' {floor * 1000:.0f} ms"
+    )
     program = "import atexit, sys; atexit.register(lambda: print(*sys.modules)); from function import main; main.main()"
     done = subprocess.run([sys.executable, "-c", program, "render", CLAIM], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}

@@ -331,7 +331,7 @@ def test_a_preview_costs_less_than_300_ms_of_cpu_and_loads_no_grpc() -> None:
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
-    # In turns, and the least of each: other tests share the core's caches. Where the core itself is slow just now, importing
+    # In turns, and the least of each: other tests share the caches. Where the core itself is slow just now, importing
     # what a preview cannot do without is slow too; on a quiet machine it takes a third of the 300 ms.
     rounds = [(spent(PROGRAM, "render", CLAIM), spent(sys.executable, "-c", FLOOR)) for _ in range(5)]
     least, floor = map(min, zip(*rounds, strict=True))

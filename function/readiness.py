@@ -75,16 +75,18 @@ def _deployment(found: Any, observed: Mapping[str, Any]) -> Readiness:
     if available.status != "True":
         reason = available.reason or "MinimumReplicasUnavailable"
         return Readiness(ready=False, reason=reason, message=f"{running} of {wanted} replicas ready")
-    return Readiness(ready=True, reason="Available", message=f"{running} of {wanted} replicas ready{_rollout(found)}")
-
-
-def _rollout(found: Any) -> str:
-    """What a rollout waits for: Kubernetes takes ten minutes to call one stuck, and a broken image never comes up."""
+    message = f"{running} of {wanted} replicas ready"
+    # Kubernetes takes ten minutes to call a rollout stuck, and a broken image never comes up. Pods that are merely
+    # added wait, too: then the last rollout is the one that is done.
     waiting = number(found, "status", "unavailableReplicas")
-    images = [text(container, "image") for container in items(found, "spec", "template", "spec", "containers")]
-    if not waiting or not images:
-        return ""
-    return f"; the rollout of {images[0]} waits for {waiting} pod{'s' if waiting > 1 else ''}"
+    if waiting and progressing.reason != "NewReplicaSetAvailable":
+        message += f"; the rollout of {_image(found)} waits for {waiting} pod{'s' if waiting > 1 else ''}"
+    return Readiness(ready=True, reason="Available", message=message)
+
+
+def _image(deployment: Any) -> str:
+    """What the pods of the latest change run: the executor's image is the only one."""
+    return next((text(one, "image") for one in items(deployment, "spec", "template", "spec", "containers")), "")
 
 
 def _idle(observed: Mapping[str, Any]) -> Readiness:

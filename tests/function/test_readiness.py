@@ -61,6 +61,9 @@ CASES = {
     "a deployment whose new pods do not come up": (
         "Deployment", rollout(deployment(AVAILABLE, ("Progressing", "True", "ReplicaSetUpdated"), ready=2), waiting=1), {}, True,
         "Available", "2 of 2 replicas ready; the rollout of ghcr.io/a/b:v2 waits for 1 pod"),
+    "a deployment that is being scaled out": (
+        "Deployment", rollout(deployment(AVAILABLE, ("Progressing", "True", "NewReplicaSetAvailable")), waiting=1), {}, True,
+        "Available", "1 of 2 replicas ready"),
     "a deployment without enough replicas": (
         "Deployment", deployment(UNAVAILABLE), {}, False, "MinimumReplicasUnavailable", "1 of 2 replicas ready"),
     "a deployment whose change was not seen yet": (

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from function.model import Fixed
 from function.observed import text
 from function.readiness import HELD, NOT_OBSERVED, Readiness
-from function.resources.deployment import hash_annotation
 from function.resources.external_secrets import KEYS
+from function.resources.secret_hashes import annotation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ def digest(secret: Any) -> str:
 
 def hashes(synced: Mapping[str, str], deployment: Any) -> Mapping[str, str]:
     """The hash of each Secret by key: what it is now, else what the observed Deployment has, else none."""
-    before = {} if deployment is None else {key: text(deployment, *TEMPLATE, hash_annotation(key)) for key in KEYS}
+    before = {} if deployment is None else {key: text(deployment, *TEMPLATE, annotation(key)) for key in KEYS}
     return Fixed({**{key: said for key, said in before.items() if _OURS.fullmatch(said)}, **synced})
 
 

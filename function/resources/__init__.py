@@ -16,6 +16,7 @@ from function.resources import (
     external_secrets,
     network_policy,
     scaled_object,
+    secret_hashes,
     service,
     service_account,
 )
@@ -62,5 +63,5 @@ def render(claim: Claim, platform: Platform, hashes: Mapping[str, str] = EMPTY) 
     """
     made = {key: composed.render(claim, platform) for key, composed in REGISTRY.items() if composed.wanted(claim)}
     if hashes and platform.external_secrets.rollout_on_change:
-        made["deployment"] = deployment.with_hashes(made["deployment"], hashes)
+        made["deployment"] = secret_hashes.annotated(made["deployment"], hashes)
     return made

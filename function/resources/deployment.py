@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from function import reserved
 from function.fixed import fixed
 from function.names import labels, metadata, selector
 from function.resources import external_secrets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from function.claim import Claim
     from function.model import Model
@@ -56,20 +55,6 @@ def render(claim: Claim, _: Platform) -> Deployment:
             "template": _template(claim),
         },
     }
-
-
-def with_hashes(manifest: Mapping[str, Any], hashes: Mapping[str, str]) -> dict[str, Any]:
-    """The same Deployment whose pods say which data of their Secrets they have: other data, other pods."""
-    spec, template = manifest["spec"], manifest["spec"]["template"]
-    described = template["metadata"]
-    own = {hash_annotation(key): hashes[key] for key in external_secrets.KEYS if key in hashes}
-    annotated = {**described, "annotations": {**described.get("annotations", {}), **own}}
-    return {**manifest, "spec": {**spec, "template": {**template, "metadata": annotated}}}
-
-
-def hash_annotation(key: str) -> str:
-    """What the pods' annotation with the hash of a Secret is called."""
-    return f"{reserved.OWN_ANNOTATIONS}{key}-hash"
 
 
 def _template(claim: Claim) -> PodTemplateSpec:

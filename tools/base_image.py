@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tools import docker, gobinaries
-from tools.gomodules import UnavailableError
+from tools.gomodules import UnavailableError, status
 
 DOCKERFILE = Path(__file__).parents[1] / "Dockerfile"
 # What the official image has of Debian beside Python, and Python as Debian packages it.
@@ -123,14 +123,9 @@ def ran(*command: str) -> str:
     return done.stdout
 
 
-def main() -> int:
-    try:
-        print(loaded() if docker.answers() else tarball())
-    except UnavailableError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    print(loaded() if docker.answers() else tarball())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status(main))

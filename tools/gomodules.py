@@ -7,6 +7,8 @@ import functools
 import json
 import shutil
 import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 CRDS = Path(__file__).parents[1] / "tests" / "go" / "crds"
@@ -14,6 +16,16 @@ CRDS = Path(__file__).parents[1] / "tests" / "go" / "crds"
 
 class UnavailableError(RuntimeError):
     """The module cannot be had on this machine; the message says why."""
+
+
+def status(work: Callable[[], None]) -> int:
+    """Do a tool's work, and return its exit status; what cannot be had is one line, and no traceback."""
+    try:
+        work()
+    except UnavailableError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
 @functools.cache

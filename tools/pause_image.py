@@ -13,7 +13,7 @@ import tarfile
 from pathlib import Path
 
 from tools import gobinaries
-from tools.gomodules import UnavailableError
+from tools.gomodules import status
 
 NAME = "localhost/agent-executor-pause:1"  # a name that nobody can mistake for Kubernetes' own, or pull
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}  # the kernel's name to the one in an image
@@ -72,14 +72,9 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def main() -> int:
-    try:
-        print(NAME, tarball())
-    except UnavailableError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+def main() -> None:
+    print(NAME, tarball())
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status(main))

@@ -15,7 +15,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 
 from tools import base_image, gobinaries
-from tools.gomodules import UnavailableError
+from tools.gomodules import UnavailableError, status
 
 ROOT = Path(__file__).parents[1]
 HALVES = ("image", "function", "service")
@@ -72,15 +72,10 @@ def download(lock: str, python: str, into: Path) -> None:
         raise (RuntimeError if "DO NOT MATCH THE HASHES" in said else UnavailableError)(f"no wheels: {said[-800:]}")
 
 
-def main() -> int:
+def main() -> None:
     """Fill the repository's own `wheelhouse/`, which every image build from here takes into account."""
-    try:
-        shutil.copytree(directory(), ROOT / "wheelhouse", dirs_exist_ok=True)
-    except UnavailableError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    shutil.copytree(directory(), ROOT / "wheelhouse", dirs_exist_ok=True)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status(main))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tests.e2e.lab import backends, cluster
-from tests.e2e.lab.api import Api, condition, is_true
+from tests.e2e.lab.api import Api, is_true
 from tests.e2e.lab.cluster import Cluster
 
 NAME = "agent-executor"
@@ -89,10 +89,6 @@ class Executor:
         """What all its pods have logged."""
         which = (f"--selector=app={self.name}", f"--container={self.name}", f"--namespace={self.namespace}")
         return self.api.kubectl("logs", *which, "--tail=-1")
-
-    def reason(self, kind: str) -> str:
-        """The reason of one of the claim's conditions."""
-        return str(condition(self.get(), kind).get("reason"))
 
 
 def streams_of(tenant: str) -> dict[str, str]:

@@ -28,7 +28,6 @@ PATHS = {
     "CompositeResourceDefinition": ("/apis/apiextensions.crossplane.io/v1", "compositeresourcedefinitions"),
     "Configuration": ("/apis/pkg.crossplane.io/v1", "configurations"),
     "Deployment": ("/apis/apps/v1", "deployments"),
-    "Endpoints": ("/api/v1", "endpoints"),
     "Event": ("/api/v1", "events"),
     "ExternalSecret": ("/apis/external-secrets.io/v1", "externalsecrets"),
     "Function": ("/apis/pkg.crossplane.io/v1", "functions"),

@@ -10,7 +10,7 @@ from psycopg import sql
 from agent_executor.embedded import binaries
 from tests.e2e.lab import node
 from tests.e2e.lab.control_plane import ControlPlane
-from tests.e2e.lab.processes import LabError, Process, listens
+from tests.e2e.lab.processes import LabError, listens
 
 NATS, MONITORING, POSTGRES, VALKEY = 4222, 8222, 5432, 6379
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")  # PostgreSQL refuses root
@@ -18,12 +18,9 @@ NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")  # Post
 
 @dataclass(frozen=True)
 class Backends:
-    """The running servers, and where the machine reaches them."""
+    """Where the machine reaches the running servers."""
 
     host: str
-    nats: Process
-    postgres: Process
-    valkey: Process
 
     @property
     def nats_url(self) -> str:
@@ -34,7 +31,7 @@ class Backends:
 def start(plane: ControlPlane, values: dict[str, str]) -> Backends:
     """Start them with the credentials that SSM holds, and expose them to the pods."""
     host, root, start_one = plane.network.address, plane.root, plane.processes.start
-    nats = start_one(
+    start_one(
         "nats",
         [
             binaries.nats(),
@@ -47,20 +44,20 @@ def start(plane: ControlPlane, values: dict[str, str]) -> Backends:
     )
     (root / "valkey").mkdir()
     password = f"--requirepass {values['dragonfly/password']}"
-    valkey = start_one(
+    start_one(
         "valkey",
         [binaries.valkey(), "--bind", "0.0.0.0", "--port", str(VALKEY), "--save", "", *password.split()],
         lambda: listens(host, VALKEY),
     )
-    postgres = _postgres(plane, root / "postgres", values)
+    _postgres(plane, root / "postgres", values)
     node.expose(plane, "nats", "nats", {"nats": NATS})
     node.expose(plane, "nats-headless", "nats", {"nats": NATS, "monitor": MONITORING}, address="None")
     node.expose(plane, "postgres", "databases", {"postgres": POSTGRES})
     node.expose(plane, "dragonfly", "databases", {"dragonfly": VALKEY})
-    return Backends(host, nats, postgres, valkey)
+    return Backends(host)
 
 
-def _postgres(plane: ControlPlane, directory: Path, values: dict[str, str]) -> Process:
+def _postgres(plane: ControlPlane, directory: Path, values: dict[str, str]) -> None:
     directory.mkdir()
     subprocess.run(["chown", "65534:65534", str(directory)], check=True)
     secret = directory.with_name("postgres-password")
@@ -93,7 +90,7 @@ def _postgres(plane: ControlPlane, directory: Path, values: dict[str, str]) -> P
         return True
 
     options = [f"--port={POSTGRES}", "--listen_addresses=*", "--unix_socket_directories=", "--max_connections=300"]
-    server = plane.processes.start(
+    plane.processes.start(
         "postgres",
         [*NOBODY, binaries.postgres("postgres"), "-D", str(data), *options],
         serves,
@@ -101,4 +98,3 @@ def _postgres(plane: ControlPlane, directory: Path, values: dict[str, str]) -> P
     )
     with connect() as connection:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(values["postgres/db"])))
-    return server

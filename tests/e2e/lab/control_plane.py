@@ -9,7 +9,7 @@ import httpx
 from tests.e2e.lab import pki
 from tests.e2e.lab.api import Api
 from tests.e2e.lab.network import Network
-from tests.e2e.lab.processes import Process, Processes, listens
+from tests.e2e.lab.processes import Processes, listens
 from tools import gobinaries
 from tools.gomodules import UnavailableError
 
@@ -30,7 +30,6 @@ class ControlPlane:
     authority: pki.Authority
     server: str
     api: Api
-    server_process: Process
 
     def kubeconfig(self, user: str, *groups: str) -> Path:
         """For a user with a certificate of the lab's authority."""
@@ -53,11 +52,10 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
         UnavailableError: etcd or Go is not on this machine.
         LabError: a part does not start.
     """
-    server_binary, manager, kubectl = (
+    server_binary, manager = (
         gobinaries.build("kubernetes", f"k8s.io/kubernetes/cmd/{name}")
-        for name in ("kube-apiserver", "kube-controller-manager", "kubectl")
+        for name in ("kube-apiserver", "kube-controller-manager")
     )
-    assert kubectl.exists()
     etcd = _etcd(root, processes)
     authority = pki.authority("agent-executor-lab")
     (root / "pki").mkdir()
@@ -83,7 +81,7 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
         {"client-certificate": str(admin_certificate), "client-key": str(admin_key)},
     )
     api = Api(admin)
-    server_process = processes.start(
+    processes.start(
         "kube-apiserver",
         [
             server_binary,
@@ -116,7 +114,7 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
         ],
         lambda: _answers(api, "/readyz"),
     )
-    plane = ControlPlane(root, network, processes, authority, server, api, server_process)
+    plane = ControlPlane(root, network, processes, authority, server, api)
     processes.start(
         "kube-controller-manager",
         [

@@ -20,6 +20,7 @@ CORE = ("engine", "github.com/crossplane/crossplane/v2/cmd/crossplane")
 FUNCTION = "arun4infra-function-agent-executor"  # as Crossplane names what it installs as a dependency
 CERTIFICATE = "function-agent-executor-server"
 FUNCTION_PORT, METRICS_PORT, PROBE_PORT = 9443, 8090, 8081
+RBAC_PORT = 8080  # of the RBAC manager's metrics, which nobody can move
 RUN_AS_PROCESSES = ("Deployment", "Service")
 SECRETS = {
     "TLS_CA_SECRET_NAME": "crossplane-root-ca",
@@ -34,7 +35,6 @@ class Crossplane:
 
     plane: ControlPlane
     core: Process
-    rbac: Process
 
     @property
     def metrics(self) -> str:
@@ -71,22 +71,20 @@ def start(plane: ControlPlane, *, pods: bool) -> Crossplane:
         (certificates / key).write_bytes(content)
     runtime = "Deployment" if pods else "External"
     address = plane.network.address
-    return Crossplane(
-        plane,
-        plane.processes.start(
-            "crossplane",
-            [binary, "core", "start", f"--package-runtime=Function={runtime}"],
-            lambda: listens(address, PROBE_PORT),
-            environment=environment,
-            resolving=True,
-        ),
-        plane.processes.start(
-            "crossplane-rbac",
-            [binary, "rbac", "start", "--provider-clusterrole=crossplane:allowed-provider-permissions"],
-            lambda: listens(address, 8080),
-            environment={"KUBECONFIG": str(rbac)},
-        ),
+    started = plane.processes.start(
+        "crossplane",
+        [binary, "core", "start", f"--package-runtime=Function={runtime}"],
+        lambda: listens(address, PROBE_PORT),
+        environment=environment,
+        resolving=True,
     )
+    plane.processes.start(
+        "crossplane-rbac",
+        [binary, "rbac", "start", "--provider-clusterrole=crossplane:allowed-provider-permissions"],
+        lambda: listens(address, RBAC_PORT),
+        environment={"KUBECONFIG": str(rbac)},
+    )
+    return Crossplane(plane, started)
 
 
 def secret(plane: ControlPlane, name: str) -> dict[str, bytes]:

@@ -29,10 +29,6 @@ class Parameters:
             asked = {"Name": f"{prefix}/{name}", "Value": value, "Type": "SecureString", "Overwrite": True}
             self._call("PutParameter", asked)
 
-    def delete(self, name: str, prefix: str = PREFIX) -> None:
-        """Remove one."""
-        self._call("DeleteParameter", {"Name": f"{prefix}/{name}"})
-
     def _call(self, action: str, asked: Mapping[str, object]) -> None:
         headers = {"X-Amz-Target": f"AmazonSSM.{action}", "Authorization": SIGNED}
         headers["Content-Type"] = "application/x-amz-json-1.1"

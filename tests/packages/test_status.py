@@ -1,0 +1,20 @@
+"""What a tool cannot have is one line and an exit status."""
+
+import pytest
+
+from tools import gomodules
+from tools.gomodules import UnavailableError
+
+
+def test_what_cannot_be_had_is_one_line_and_a_status(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> None:
+        raise UnavailableError("a thing: not on this machine")
+
+    assert gomodules.status(work) == 1
+    assert capsys.readouterr().err == "a thing: not on this machine\n"
+
+
+def test_work_that_is_done_is_no_failure() -> None:
+    done: list[str] = []
+    assert gomodules.status(lambda: done.append("it")) == 0
+    assert done == ["it"]

@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager, contextmanager
 
 import pytest
 
+from tests.e2e import executors
 from tests.e2e.lab import cluster
 from tests.e2e.lab.cluster import Cluster, Lab
 from tools.gomodules import UnavailableError
@@ -46,6 +47,13 @@ def pods() -> Iterator[Cluster]:
     """A cluster of the claim model that runs pods."""
     with cluster.full("claim") as running:
         yield running
+
+
+@pytest.fixture
+def where(claims: Lab) -> Iterator[str]:
+    """A namespace of the test's own on the claim model's cluster."""
+    with executors.namespace(claims.api) as name:
+        yield name
 
 
 @pytest.fixture

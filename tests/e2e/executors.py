@@ -6,15 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tests.e2e.composed import COMPOSED, LEFT_BY_THEM, NAME
 from tests.e2e.lab import backends, cluster
 from tests.e2e.lab.api import Api, is_true
 from tests.e2e.lab.cluster import Cluster
 
-NAME = "agent-executor"
 SCRIPTED = [{"name": "ALLOW_SCRIPTED_MODEL", "value": "true"}]
 READY_SECONDS = 180
-COMPOSED = ("Deployment", "Service", "ScaledObject", "NetworkPolicy", "ExternalSecret", "Secret", "Pod")
-COMPOSED += ("PodDisruptionBudget", "HorizontalPodAutoscaler", "ReplicaSet")
 
 
 @dataclass(frozen=True)
@@ -128,5 +126,5 @@ def running(one: Cluster, where: str, name: str = NAME, **spec: Any) -> Iterator
     finally:
         one.api.delete("AgentExecutor", name, where)
         executor.until(lambda seen: seen is None, "gone")
-        for kind in COMPOSED:
+        for kind in (*COMPOSED, *LEFT_BY_THEM):
             one.api.until_none(kind, where, "", name)

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from tests.e2e import executors
+from tests.e2e.composed import COMPOSED, LEFT_BY_THEM
 from tests.e2e.conftest import Timed
 from tests.e2e.executors import Executor
 from tests.e2e.lab import cluster
@@ -44,7 +45,7 @@ def test_the_seeds_claim_becomes_ready_with_a_running_pod(pods: Cluster, timed: 
     finally:
         api.delete("AgentExecutor", "agent-executor", cluster.NAMESPACE)
         api.until("AgentExecutor", "agent-executor", cluster.NAMESPACE, lambda seen: seen is None, "gone")
-        for kind in executors.COMPOSED:
+        for kind in (*COMPOSED, *LEFT_BY_THEM):
             api.until_none(kind, cluster.NAMESPACE, "", "agent-executor")
 
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 
 from tests.e2e import executors
+from tests.e2e.composed import NAME, applied
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster, parameters
 from tests.e2e.lab.api import is_true
 from tests.e2e.lab.cluster import Lab
 from tests.e2e.lab.processes import until
-from tests.e2e.test_control_plane import NAME, applied
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]

@@ -8,7 +8,7 @@ import psycopg
 from psycopg import sql
 
 from agent_executor.embedded import binaries
-from tests.e2e.lab import node
+from tests.e2e.lab import services
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.processes import LabError, listens
 
@@ -50,10 +50,10 @@ def start(plane: ControlPlane, values: dict[str, str]) -> Backends:
         lambda: listens(host, VALKEY),
     )
     _postgres(plane, root / "postgres", values)
-    node.expose(plane, "nats", "nats", {"nats": NATS})
-    node.expose(plane, "nats-headless", "nats", {"nats": NATS, "monitor": MONITORING}, address="None")
-    node.expose(plane, "postgres", "databases", {"postgres": POSTGRES})
-    node.expose(plane, "dragonfly", "databases", {"dragonfly": VALKEY})
+    services.expose(plane, "nats", "nats", {"nats": NATS})
+    services.expose(plane, "nats-headless", "nats", {"nats": NATS, "monitor": MONITORING}, address="None")
+    services.expose(plane, "postgres", "databases", {"postgres": POSTGRES})
+    services.expose(plane, "dragonfly", "databases", {"dragonfly": VALKEY})
     return Backends(host)
 
 

@@ -4,7 +4,7 @@ from base64 import b64encode
 
 import yaml
 
-from tests.e2e.lab import node
+from tests.e2e.lab import services
 from tests.e2e.lab.api import is_true
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.processes import listens, until
@@ -31,8 +31,8 @@ def start(plane: ControlPlane) -> None:
     plane.authority.issue("keda", hosts=("localhost", *hosts)).write(directory)
     (directory / "ca.crt").write_bytes(plane.authority.pem)
     for name, ports in SERVICES.items():
-        node.expose(plane, name, NAMESPACE, ports | ({"https": 443} if "https" in ports else {}))
-        plane.api.apply(node.endpoints(plane, name, NAMESPACE, ports))
+        services.expose(plane, name, NAMESPACE, ports | ({"https": 443} if "https" in ports else {}))
+        plane.api.apply(services.endpoints(plane, name, NAMESPACE, ports))
     environment = {
         "KUBECONFIG": str(plane.service_account(NAMESPACE, "keda-operator")),
         "POD_NAMESPACE": NAMESPACE,

@@ -1,4 +1,4 @@
-"""The lab's one node: containerd, the kubelet, kube-proxy, the scheduler and CoreDNS.
+"""The lab's one node: containerd, the kubelet, kube-proxy and the scheduler.
 
 Everything of it is below the lab's directory and in cgroups that are called as that directory is, so that the janitor
 finds what a killed lab leaves: pods are nobody's children.
@@ -7,14 +7,12 @@ finds what a killed lab leaves: pods are nobody's children.
 import json
 import shutil
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import yaml
 
-from tests.e2e.lab import control_plane
+from tests.e2e.lab import control_plane, services
 from tests.e2e.lab.api import is_true
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.janitor import CGROUPS
@@ -25,7 +23,7 @@ from tools.images import Image
 
 NAME = "lab"
 CNI_PLUGINS = Path("/usr/lib/cni")
-HEALTH, DNS_HEALTH, PROXY_HEALTH, SCHEDULER = 10248, 8085, 10256, 10259
+HEALTH, PROXY_HEALTH, SCHEDULER = 10248, 10256, 10259
 PROGRAMS = {
     "containerd": "containerd",
     "containerd-shim-runc-v2": "containerd",
@@ -71,7 +69,7 @@ def start(plane: ControlPlane) -> Node:
     for hierarchy in [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()] or [CGROUPS]:
         (hierarchy / root.name).mkdir(exist_ok=True)
         _inherit_cpuset(hierarchy / root.name)
-    _dns(plane)
+    services.start_dns(plane)
     socket = _containerd(plane)
     pause = Image(pause_image.NAME, pause_image.tarball())
     _scheduler(plane)
@@ -212,63 +210,3 @@ def _scheduler(plane: ControlPlane) -> None:
         "--leader-elect=false",
     ]
     plane.processes.start("kube-scheduler", command, lambda: listens(plane.network.address, SCHEDULER))
-
-
-def _dns(plane: ControlPlane) -> None:
-    """CoreDNS as a process behind the Service that every pod asks."""
-    credentials = plane.kubeconfig("coredns", control_plane.PEOPLE)
-    (plane.root / "Corefile").write_text(
-        f""".:53 {{
-    bind {plane.network.address}
-    errors
-    health {plane.network.address}:{DNS_HEALTH}
-    kubernetes cluster.local in-addr.arpa {{
-        kubeconfig {credentials}
-        ttl 5
-    }}
-}}
-"""
-    )
-    expose(plane, "kube-dns", "kube-system", {"dns": 53}, protocol="UDP", address=control_plane.DNS_SERVICE)
-    binary = gobinaries.build("coredns", "github.com/coredns/coredns")
-    command = [binary, f"-conf={plane.root / 'Corefile'}"]
-    plane.processes.start("coredns", command, lambda: listens(plane.network.address, DNS_HEALTH))
-
-
-def expose(
-    plane: ControlPlane,
-    name: str,
-    namespace: str,
-    ports: Mapping[str, int],
-    *,
-    protocol: str = "TCP",
-    address: str = "",
-) -> None:
-    """A Service in front of one of the lab's own processes; the address `None` makes it headless."""
-    spec: dict[str, Any] = {
-        "ports": [{"name": port, "port": number, "protocol": protocol} for port, number in ports.items()]
-    }
-    spec |= {"clusterIP": address} if address else {}
-    plane.api.apply(
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
-        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": namespace}, "spec": spec},
-        endpoints(plane, name, namespace, ports, protocol=protocol),
-    )
-
-
-def endpoints(
-    plane: ControlPlane, name: str, namespace: str, ports: Mapping[str, int], *, protocol: str = "TCP"
-) -> dict[str, Any]:
-    """What makes a Service without a selector lead to a process of the lab."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": f"{name}-lab",
-            "namespace": namespace,
-            "labels": {"kubernetes.io/service-name": name, "endpointslice.kubernetes.io/managed-by": "lab"},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": [plane.network.address], "conditions": {"ready": True}}],
-        "ports": [{"name": port, "port": number, "protocol": protocol} for port, number in ports.items()],
-    }

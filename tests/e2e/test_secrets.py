@@ -1,0 +1,57 @@
+"""The Secrets of a claim: what SSM holds, named on the claim where it is missing, and said nowhere else."""
+
+from base64 import b64decode
+
+import pytest
+
+from tests.e2e.composed import NAME, applied
+from tests.e2e.conftest import Timed
+from tests.e2e.lab import cluster, parameters
+from tests.e2e.lab.api import condition, is_true
+from tests.e2e.lab.cluster import Lab
+
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
+POSTGRES = {
+    f"POSTGRES_{key.upper()}": cluster.SEED[f"postgres/{key}"] for key in ("host", "port", "db", "user", "password")
+}
+DRAGONFLY = {f"DRAGONFLY_{key.upper()}": cluster.SEED[f"dragonfly/{key}"] for key in ("host", "port", "password")}
+LLM = {"OPENAI_API_KEY": cluster.SEED["openai_api_key"], "ANTHROPIC_API_KEY": cluster.SEED["anthropic_api_key"]}
+
+
+def secret(lab: Lab, name: str, where: str) -> dict[str, str]:
+    """What a Secret holds."""
+    return {key: b64decode(value).decode() for key, value in lab.api.get("Secret", name, where)["data"].items()}
+
+
+def test_the_secrets_hold_what_ssm_holds_and_nobody_else_says_it(claims: Lab, where: str, timed: Timed) -> None:
+    with timed("claim applied to Secrets synced"):
+        claim = applied(claims, where)
+    assert secret(claims, "agent-executor-postgres", where) == POSTGRES
+    assert secret(claims, "agent-executor-dragonfly", where) == DRAGONFLY
+    assert secret(claims, "agent-executor-llm-keys", where) == LLM
+    said = f"{claim} {claims.api.list('Event', where)}"
+    assert claims.function is not None
+    said += claims.function.log.read_text() + claims.crossplane.core.log.read_text()
+    assert not [value for value in (POSTGRES["POSTGRES_PASSWORD"], DRAGONFLY["DRAGONFLY_PASSWORD"]) if value in said]
+
+
+def test_a_missing_parameter_is_named_on_the_claim_and_heals_by_itself(claims: Lab, where: str, timed: Timed) -> None:
+    missing = "postgres/password"
+    prefix = f"{parameters.PREFIX}/{where}"
+    claims.parameters.put({key: value for key, value in cluster.SEED.items() if key != missing}, prefix)
+    with timed("claim applied to the name on it"):
+        claims.api.apply(
+            cluster.claim(NAME, where, externalSecrets={"parameterPrefix": prefix, "refreshInterval": "10s"})
+        )
+        claim = claims.api.until(
+            "AgentExecutor",
+            NAME,
+            where,
+            lambda seen: "agent-executor-postgres" in condition(seen, "SecretsReady").get("message", ""),
+            "the missing one named",
+        )
+    assert condition(claim, "SecretsReady")["status"] == "False"
+    assert {one["name"]: one["ready"] for one in claim["status"]["secrets"]}["agent-executor-postgres"] is False
+    with timed("parameter put to healed"):
+        claims.parameters.put({missing: cluster.SEED[missing]}, prefix)
+        claims.api.until("AgentExecutor", NAME, where, lambda seen: is_true(seen, "SecretsReady"), "healed", 300)

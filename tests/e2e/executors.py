@@ -2,14 +2,16 @@
 
 import contextlib
 import secrets
+import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tests.e2e.composed import COMPOSED, LEFT_BY_THEM, NAME
 from tests.e2e.lab import backends, cluster
-from tests.e2e.lab.api import Api, is_true
+from tests.e2e.lab.api import KUBECTL, Api, is_true
 from tests.e2e.lab.cluster import Cluster
+from tools import gobinaries
 
 SCRIPTED = [{"name": "ALLOW_SCRIPTED_MODEL", "value": "true"}]
 READY_SECONDS = 180
@@ -82,6 +84,23 @@ class Executor:
         """What the Service answers, through the API server's proxy."""
         where = f"/api/v1/namespaces/{self.namespace}/services/{self.name}:http/proxy{path}"
         return self.api.http.get(where)
+
+    def execute(self, *command: str) -> str:
+        """What a command says in one of its pods; raises `LabError` if it fails."""
+        where = (f"deploy/{self.name}", f"--container={self.name}", f"--namespace={self.namespace}")
+        return self.api.kubectl("exec", *where, "--", *command)
+
+    @contextlib.contextmanager
+    def forwarded(self) -> Iterator[str]:
+        """The URL of its Service on this machine, as long as `kubectl port-forward` runs."""
+        command = [gobinaries.build(*KUBECTL), f"--kubeconfig={self.api.kubeconfig}", "port-forward"]
+        command += [f"--namespace={self.namespace}", f"svc/{self.name}", ":http"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            try:
+                assert process.stdout
+                yield f"http://{process.stdout.readline().split()[2]}"  # Forwarding from 127.0.0.1:41234 -> 8080
+            finally:
+                process.terminate()
 
     def logs(self) -> str:
         """What all its pods have logged."""

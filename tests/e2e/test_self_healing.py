@@ -1,16 +1,25 @@
 """What is taken away comes back, what others own is left alone, and a crash of anybody changes nothing."""
 
 import signal
+from typing import Any
 
 import pytest
 
 from tests.e2e.composed import NAME, applied, identities
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster
-from tests.e2e.lab.api import is_true
 from tests.e2e.lab.cluster import Lab
+from tests.e2e.lab.crossplane import FUNCTION_PORT
+from tests.e2e.lab.processes import until
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
+REQUEST_BYTES = 1000  # a call sends more than that, and nothing else does
+MEMORY = {"small": "2Gi", "large": "8Gi"}  # limits of the sizes
+
+
+def memory(deployment: Any) -> str:
+    """The memory limit of the executor's container."""
+    return str(deployment["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"])
 
 
 def test_a_service_deleted_by_hand_comes_back(claims: Lab, where: str, timed: Timed) -> None:
@@ -23,29 +32,24 @@ def test_a_service_deleted_by_hand_comes_back(claims: Lab, where: str, timed: Ti
         )
 
 
-def test_a_function_or_a_crossplane_that_is_killed_changes_nothing(claims: Lab, where: str, timed: Timed) -> None:
+def test_a_function_or_a_crossplane_that_is_killed_in_the_middle_changes_nothing_else(
+    claims: Lab, where: str, timed: Timed
+) -> None:
     applied(claims, where)
-    before = identities(claims, where)
-    assert claims.function is not None
-    for process in (claims.function, claims.crossplane.core):
-        with timed(f"{process.name} killed to reconciled again"):
+    function = claims.function
+    assert function is not None
+    for process, size in ((function, "large"), (claims.crossplane.core, "small")):
+        before = identities(claims, where)
+        with function.frozen():
+            claims.api.patch("AgentExecutor", NAME, where, {"spec": {"size": size}})
+            until(lambda: function.unread(FUNCTION_PORT) > REQUEST_BYTES, "Crossplane waits for the function", 60)
             process.stop(signal.SIGKILL)
-            # There is something to reconcile while nobody can.
-            edited = claims.api.patch("AgentExecutor", NAME, where, {"metadata": {"labels": {"killed": process.name}}})
-            assert identities(claims, where) == before
-            process.start()
-            xr = edited["spec"]["resourceRef"]["name"]
-            claims.api.until(
-                "XAgentExecutor",
-                xr,
-                "",
-                lambda seen, name=process.name: (
-                    seen["metadata"]["labels"].get("killed") == name and is_true(seen, "Synced")
-                ),
-                "reconciled",
-                180,
-            )
         assert identities(claims, where) == before
+        with timed(f"{process.name} killed while the function was called, to the edit being carried out"):
+            process.start()
+            claims.api.until("Deployment", NAME, where, lambda seen, size=size: memory(seen) == MEMORY[size], size, 180)
+        uid, generation = before["Deployment", NAME]
+        assert identities(claims, where) == before | {("Deployment", NAME): (uid, generation + 1)}
 
 
 def test_replicas_are_left_to_whoever_scales(claims: Lab, where: str) -> None:
@@ -56,7 +60,7 @@ def test_replicas_are_left_to_whoever_scales(claims: Lab, where: str) -> None:
         "Deployment",
         NAME,
         where,
-        lambda seen: seen["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"] == "8Gi",
+        lambda seen: memory(seen) == MEMORY["large"],
         "large",
     )
     assert grown["spec"]["replicas"] == 4

@@ -1,6 +1,11 @@
-"""NATS, PostgreSQL and Valkey as processes from the Python packages, behind the Services that the seed names."""
+"""NATS, PostgreSQL and Valkey as processes from the Python packages, behind the Services that the seed names.
 
+Beside them a receiver of spans, behind a Service that is the lab's own.
+"""
+
+import json
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +17,8 @@ from tests.e2e.lab import services
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.processes import LabError, listens
 
-NATS, MONITORING, POSTGRES, VALKEY = 4222, 8222, 5432, 6379
+NATS, MONITORING, POSTGRES, VALKEY, OTLP = 4222, 8222, 5432, 6379, 4318
+COLLECTOR = f"http://collector.observability.svc.cluster.local:{OTLP}"
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")  # PostgreSQL refuses root
 
 
@@ -21,6 +27,12 @@ class Backends:
     """Where the machine reaches the running servers."""
 
     host: str
+    spans_file: Path
+
+    def spans(self, trace_id: str) -> list[dict[str, str]]:
+        """What pods have exported of a trace so far: `name`, `trace_id`, `span_id` and `parent`."""
+        lines = self.spans_file.read_text().splitlines() if self.spans_file.exists() else []
+        return [span for span in map(json.loads, lines) if span["trace_id"] == trace_id]
 
     @property
     def nats_url(self) -> str:
@@ -50,11 +62,18 @@ def start(plane: ControlPlane, values: dict[str, str]) -> Backends:
         lambda: listens(host, VALKEY),
     )
     _postgres(plane, root / "postgres", values)
+    spans = root / "spans"
+    start_one(
+        "collector",
+        [sys.executable, "-m", "tests.e2e.lab.collector", str(OTLP), spans],
+        lambda: listens(host, OTLP),
+    )
     services.expose(plane, "nats", "nats", {"nats": NATS})
     services.expose(plane, "nats-headless", "nats", {"nats": NATS, "monitor": MONITORING}, address="None")
     services.expose(plane, "postgres", "databases", {"postgres": POSTGRES})
     services.expose(plane, "dragonfly", "databases", {"dragonfly": VALKEY})
-    return Backends(host)
+    services.expose(plane, "collector", "observability", {"otlp": OTLP})
+    return Backends(host, spans)
 
 
 def _postgres(plane: ControlPlane, directory: Path, values: dict[str, str]) -> None:

@@ -93,6 +93,8 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged=true",
+            # Its looks at the store end in timeouts with the etcd that Debian has, and cost the CPU of many requests.
+            "--feature-gates=SizeBasedListCostEstimate=false",
             "--kubelet-preferred-address-types=InternalIP",
             f"--client-ca-file={ca}",
             f"--tls-cert-file={certificate}",

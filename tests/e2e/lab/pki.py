@@ -3,6 +3,7 @@
 import datetime
 import ipaddress
 import json
+import warnings
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ class Authority:
     def issue(self, name: str, *, groups: Sequence[str] = (), hosts: Sequence[str] = ()) -> Pair:
         """A certificate for a client of that name and those groups, and for a server at those hosts."""
         key = ec.generate_private_key(ec.SECP256R1())
-        builder = _builder(name, groups, self.certificate.subject).public_key(key.public_key())
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # Crossplane's is of the country Earth
+            issuer = self.certificate.subject
+        builder = _builder(name, groups, issuer).public_key(key.public_key())
         usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
         builder = builder.add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         if hosts:

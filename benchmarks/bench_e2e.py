@@ -2,7 +2,8 @@
 
 On a cluster with pods: a claim applied to READY, and an edit to its rollout begun. On a control plane without pods: a
 hundred claims at once until all are Synced, what the function and Crossplane used meanwhile, how often the function was
-called for each claim, and what it costs while they idle. The same goes to build/bench-e2e.json.
+called for each claim, and what it costs while they idle; beside them, how long the same objects take that are applied
+without claims, which is what the machine and the API server can do. The same goes to build/bench-e2e.json.
 """
 
 import json
@@ -17,9 +18,11 @@ import httpx
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from function import claim as function_claim
+from function import platform, resources
 from tests.e2e import executors
 from tests.e2e.lab import cluster
-from tests.e2e.lab.api import is_true
+from tests.e2e.lab.api import is_true, path
 from tests.e2e.lab.cluster import Cluster, Lab
 from tests.e2e.lab.processes import Process, until
 from tools.gomodules import UnavailableError
@@ -29,6 +32,8 @@ CLAIMS, AT_ONCE = 100, 10
 IDLE_SECONDS = 180  # three of Crossplane's polls, a minute apart
 REPEATS = 3
 MEGABYTE = 1e6
+ALONE = "alone"  # the namespace of what is applied beside the claims
+APPLY = {"Content-Type": "application/apply-patch+yaml"}  # of which JSON is a part
 CALLS = "function_run_function_request"
 TARGETS = {"ready_s": 5.0, "synced_100_s": 30.0, "function_idle_percent": 10.0}
 
@@ -76,8 +81,11 @@ def without_pods(lab: Lab) -> dict[str, float]:
     time.sleep(IDLE_SECONDS)  # what is measured is how much is done in a given time, with nothing to do
     idle = [after - one for after, one in zip([cpu(function), cpu(core)], before, strict=True)]
     seconds = time.monotonic() - start
+    objects = alone(lab)
     return {
         "synced_100_s": synced,
+        "objects_alone_100_s": objects,
+        "synced_to_objects_alone": synced / objects,
         "function_cpu_s": used[0],
         "crossplane_cpu_s": used[1],
         "function_rss_mb": function.memory_info().rss / MEGABYTE,
@@ -87,6 +95,27 @@ def without_pods(lab: Lab) -> dict[str, float]:
         "crossplane_idle_percent": 100 * idle[1] / seconds,
         "idle_calls_per_claim_and_minute": (called(lab) - calls) / (CLAIMS + 1) / (seconds / 60),
     }
+
+
+def alone(lab: Lab) -> float:
+    """Seconds for the API server to take the objects of a hundred claims that nobody composes: the floor."""
+    lab.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": ALONE}})
+    name = f"claim-{CLAIMS}"
+    bound = lab.api.get("AgentExecutor", name, cluster.NAMESPACE)["spec"]["resourceRef"]["name"]
+    xr = json.dumps(lab.api.get("XAgentExecutor", bound)).replace(cluster.NAMESPACE, ALONE)
+    xrs = [json.loads(xr.replace(name, f"alone-{n}")) for n in range(CLAIMS)]
+    manifests = [one for xr in xrs for one in resources.render(function_claim.parse(xr), platform.DEFAULT).values()]
+    start = time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda manifest: put(lab, manifest), manifests))
+    return time.monotonic() - start
+
+
+def put(lab: Lab, manifest: dict[str, Any]) -> None:
+    """Apply one object server-side, as Crossplane does."""
+    where = path(manifest["kind"], manifest["metadata"]["name"], ALONE)
+    how = {"fieldManager": "alone", "force": "true"}
+    lab.api.http.patch(where, params=how, json=manifest, headers=APPLY).raise_for_status()
 
 
 def claim(n: int) -> dict[str, Any]:

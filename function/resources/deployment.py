@@ -225,8 +225,8 @@ def _http() -> ContainerPort:
 
 @fixed
 def _startup() -> Probe:
-    """The agent libraries take seconds of CPU to import: until they are, no other probe counts."""
-    return {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 2, "failureThreshold": 90}
+    """Until it answers no other probe counts; asked every second, as a pod that scales out is waited for."""
+    return {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "failureThreshold": 180}
 
 
 @fixed

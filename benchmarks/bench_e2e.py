@@ -14,9 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
 import psutil
-from prometheus_client.parser import text_string_to_metric_families
 
 from function import claim as function_claim
 from function import platform, resources
@@ -34,7 +32,6 @@ REPEATS = 3
 MEGABYTE = 1e6
 ALONE = "alone"  # the namespace of what is applied beside the claims
 APPLY = {"Content-Type": "application/apply-patch+yaml"}  # of which JSON is a part
-CALLS = "function_run_function_request"
 TARGETS = {"ready_s": 5.0, "synced_100_s": 30.0, "function_idle_percent": 10.0}
 
 
@@ -66,7 +63,7 @@ def without_pods(lab: Lab) -> dict[str, float]:
     # The first claim of a cluster waits for permissions that Crossplane gives itself.
     lab.api.apply(claim(CLAIMS))
     until(lambda: composed(lab) > 0, "the first claim Synced", 120, every=0.5)
-    calls, before = called(lab), [cpu(function), cpu(core)]
+    calls, before = lab.crossplane.calls()[0], [cpu(function), cpu(core)]
     print(f"{CLAIMS} claims at once", file=sys.stderr)
     start = time.monotonic()
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -74,10 +71,10 @@ def without_pods(lab: Lab) -> dict[str, float]:
     until(lambda: composed(lab) > CLAIMS, f"{CLAIMS} claims Synced", 600, every=0.5)
     synced = time.monotonic() - start
     used = [after - one for after, one in zip([cpu(function), cpu(core)], before, strict=True)]
-    per_claim = (called(lab) - calls) / CLAIMS
+    per_claim = (lab.crossplane.calls()[0] - calls) / CLAIMS
     settle(lab)
     print(f"nothing to do for {IDLE_SECONDS} s", file=sys.stderr)
-    calls, before, start = called(lab), [cpu(function), cpu(core)], time.monotonic()
+    calls, before, start = lab.crossplane.calls()[0], [cpu(function), cpu(core)], time.monotonic()
     time.sleep(IDLE_SECONDS)  # what is measured is how much is done in a given time, with nothing to do
     idle = [after - one for after, one in zip([cpu(function), cpu(core)], before, strict=True)]
     seconds = time.monotonic() - start
@@ -93,7 +90,7 @@ def without_pods(lab: Lab) -> dict[str, float]:
         "calls_per_claim": per_claim,
         "function_idle_percent": 100 * idle[0] / seconds,
         "crossplane_idle_percent": 100 * idle[1] / seconds,
-        "idle_calls_per_claim_and_minute": (called(lab) - calls) / (CLAIMS + 1) / (seconds / 60),
+        "idle_calls_per_claim_and_minute": (lab.crossplane.calls()[0] - calls) / (CLAIMS + 1) / (seconds / 60),
     }
 
 
@@ -145,13 +142,6 @@ def settle(lab: Lab) -> None:
         600,
         every=1,
     )
-
-
-def called(lab: Lab) -> float:
-    """How often Crossplane has called the function."""
-    text = httpx.get(lab.crossplane.metrics, trust_env=False).text
-    families = {family.name: family for family in text_string_to_metric_families(text)}
-    return sum(sample.value for sample in families[CALLS].samples if sample.name.endswith("_total"))
 
 
 def process_id(process: Process) -> int:

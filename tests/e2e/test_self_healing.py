@@ -9,12 +9,17 @@ from tests.e2e.composed import NAME, applied, identities
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster
 from tests.e2e.lab.cluster import Lab
-from tests.e2e.lab.crossplane import FUNCTION_PORT
+from tests.e2e.lab.crossplane import Crossplane
 from tests.e2e.lab.processes import until
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
-REQUEST_BYTES = 1000  # a call sends more than that, and nothing else does
 MEMORY = {"small": "2Gi", "large": "8Gi"}  # limits of the sizes
+
+
+def waits(crossplane: Crossplane) -> bool:
+    """Whether a call of the function has not been answered yet."""
+    asked, answered = crossplane.calls()
+    return asked > answered
 
 
 def memory(deployment: Any) -> str:
@@ -42,7 +47,7 @@ def test_a_function_or_a_crossplane_that_is_killed_in_the_middle_changes_nothing
         before = identities(claims, where)
         with function.frozen():
             claims.api.patch("AgentExecutor", NAME, where, {"spec": {"size": size}})
-            until(lambda: function.unread(FUNCTION_PORT) > REQUEST_BYTES, "Crossplane waits for the function", 60)
+            until(lambda: waits(claims.crossplane), "Crossplane waits for the function", 60)
             process.stop(signal.SIGKILL)
         assert identities(claims, where) == before
         with timed(f"{process.name} killed while the function was called, to the edit being carried out"):

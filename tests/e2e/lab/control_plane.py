@@ -115,7 +115,9 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
             f"--proxy-client-key-file={front_key}",
         ],
         lambda: _answers(api, "/readyz"),
-        environment={"GOGC": "400"},  # there is more memory here than there are cores: a fifth of its CPU were the collector's
+        environment={
+            "GOGC": "400"
+        },  # there is more memory here than there are cores: a fifth of its CPU were the collector's
     )
     plane = ControlPlane(root, network, processes, authority, server, api)
     processes.start(

@@ -9,6 +9,9 @@ from base64 import b64decode, b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.e2e.lab import charts, pki
 from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.control_plane import ControlPlane
@@ -36,10 +39,15 @@ class Crossplane:
     plane: ControlPlane
     core: Process
 
-    @property
-    def metrics(self) -> str:
-        """Where the core's metrics are."""
-        return f"http://{self.plane.network.address}:{METRICS_PORT}/metrics"
+    def calls(self) -> tuple[float, float]:
+        """How often it has called functions since it started, and how often it has been answered."""
+        text = httpx.get(f"http://{self.plane.network.address}:{METRICS_PORT}/metrics", trust_env=False).text
+        found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+        asked, answered = (
+            sum(sample.value for sample in found if sample.name == f"function_run_function_{what}_total")
+            for what in ("request", "response")
+        )
+        return asked, answered
 
 
 def start(plane: ControlPlane, *, pods: bool) -> Crossplane:

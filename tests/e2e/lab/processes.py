@@ -18,7 +18,6 @@ RESOLV_CONF = "resolv.conf"  # below the lab's directory
 STOP_SECONDS = 15
 RUN_SECONDS = 120
 POLL_SECONDS = 0.05
-ESTABLISHED = "01"
 
 
 class LabError(RuntimeError):
@@ -101,14 +100,6 @@ class Process:
             yield
         finally:
             stopped.send_signal(signal.SIGCONT)
-
-    def unread(self, port: int) -> int:
-        """Bytes that callers have sent to one of its TCP ports, and that it has not read."""
-        assert self.running is not None
-        # https://docs.kernel.org/networking/proc_net_tcp.html
-        rows = [line.split() for line in Path(f"/proc/{self.running.pid}/net/tcp").read_text().splitlines()[1:]]
-        ours = [row for row in rows if int(row[1].rpartition(":")[2], 16) == port and row[3] == ESTABLISHED]
-        return sum(int(row[4].rpartition(":")[2], 16) for row in ours)
 
     def tail(self, size: int = 3000) -> str:
         """The end of its log."""

@@ -2,12 +2,13 @@
 
 import pytest
 
+from agent_executor.services.redis import replay
 from tests.e2e import executors
 from tests.e2e.conftest import Timed
 from tests.e2e.executors import Executor
 from tests.e2e.lab.cluster import Cluster
 from tests.e2e.test_rollouts import each_once, slow
-from tests.support.observer import ECHO, job, until, watching
+from tests.support.observer import ECHO, Observer, job, until, watching
 
 pytestmark = [pytest.mark.pods, pytest.mark.timeout(1800), pytest.mark.xdist_group("pods")]
 MOST = 3  # pods that fit on the lab's node beside everything else
@@ -23,6 +24,12 @@ def crossplanes_fields(executor: Executor) -> str:
     """What Crossplane owns of the Deployment."""
     managed = executor.deployment()["metadata"]["managedFields"]
     return str([one["fieldsV1"] for one in managed if one["manager"].startswith("apiextensions.crossplane.io")])
+
+
+async def steps(observer: Observer, jobs: list[str]) -> list[int]:
+    """How many steps each of `slow`'s jobs has begun, in whatever pods: more than it has would be one done twice."""
+    told = [await replay(observer.redis, job_id) for job_id in jobs]
+    return [[event["event_type"] for event in events].count("on_tool_start") for events in told]
 
 
 async def test_sixty_slow_jobs_scale_out_and_in_again_and_each_is_done_once(pods: Cluster, timed: Timed) -> None:
@@ -42,6 +49,7 @@ async def test_sixty_slow_jobs_scale_out_and_in_again_and_each_is_done_once(pods
             with timed("drained to one pod"):
                 executor.until_deployed(lambda seen: seen["status"].get("readyReplicas") == 1, "one", SCALE_IN_SECONDS)
             await each_once(observer, jobs)
+            assert await steps(observer, jobs) == [6] * len(jobs)
 
 
 async def test_no_job_is_lost_or_done_twice_when_pods_go_in_the_middle(pods: Cluster, timed: Timed) -> None:
@@ -58,6 +66,7 @@ async def test_no_job_is_lost_or_done_twice_when_pods_go_in_the_middle(pods: Clu
                 executor.until_deployed(lambda seen: len(executor.pods()) == 1, "one pod")
             with timed("all jobs of the scale-in done"):
                 await each_once(observer, jobs)
+            assert await steps(observer, jobs) == [15] * len(jobs)
 
 
 async def test_an_idle_executor_goes_to_zero_and_comes_back_on_the_first_message(pods: Cluster, timed: Timed) -> None:

@@ -29,10 +29,16 @@ def test_the_secrets_hold_what_ssm_holds_and_nobody_else_says_it(claims: Lab, wh
     assert secret(claims, "agent-executor-postgres", where) == POSTGRES
     assert secret(claims, "agent-executor-dragonfly", where) == DRAGONFLY
     assert secret(claims, "agent-executor-llm-keys", where) == LLM
-    said = f"{claim} {claims.api.list('Event', where)}"
-    assert claims.function is not None
-    said += claims.function.log.read_text() + claims.crossplane.core.log.read_text()
-    assert not [value for value in (POSTGRES["POSTGRES_PASSWORD"], DRAGONFLY["DRAGONFLY_PASSWORD"]) if value in said]
+    xr = claims.api.get("XAgentExecutor", claim["spec"]["resourceRef"]["name"])
+    # Of what has no namespace the events are in `default`.
+    said = f"{claim} {xr} {claims.api.list('Event', where)} {claims.api.list('Event', 'default')}"
+    said += "".join(process.log.read_text() for process in claims.plane.processes.all)
+    assert claim["metadata"]["name"] in said
+    confidential = [
+        value for key, value in {**POSTGRES, **DRAGONFLY, **LLM}.items() if key.endswith(("PASSWORD", "API_KEY"))
+    ]
+    assert len(confidential) == 4
+    assert not [value for value in confidential if value in said]
 
 
 def test_a_missing_parameter_is_named_on_the_claim_and_heals_by_itself(claims: Lab, where: str, timed: Timed) -> None:

@@ -53,8 +53,8 @@ SEED = {
     "dragonfly/host": "dragonfly.databases.svc.cluster.local",
     "dragonfly/port": "6379",
     "dragonfly/password": "lab-dragonfly-password",
-    "openai_api_key": "sk-lab",
-    "anthropic_api_key": "sk-ant-lab",
+    "openai_api_key": "sk-lab-openai",
+    "anthropic_api_key": "sk-ant-lab-anthropic",
 }
 
 

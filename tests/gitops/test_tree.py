@@ -132,6 +132,8 @@ def test_the_function_is_called_what_the_composition_calls_and_runs_with_its_con
     assert function["spec"]["runtimeConfigRef"]["name"] == one("DeploymentRuntimeConfig")["metadata"]["name"]
     (examples,) = read(ROOT / "examples" / "functions.yaml")
     assert function["spec"]["package"] == examples["spec"]["package"]
+    (package,) = read(TREE / "variants" / "configuration-package" / "configuration.yaml")
+    assert package["spec"]["package"].rpartition(":")[2] == function["spec"]["package"].rpartition(":")[2]
 
 
 def test_the_claim_is_the_one_that_everything_began_with() -> None:

@@ -14,7 +14,7 @@ from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoints, database, migrations, writer
 from agent_executor.services.checkpoints import FENCE, Fence, Saver
 from agent_executor.services.jobs import Jobs
-from agent_executor.services.writer import Writer
+from agent_executor.services.writer import Rows, Writer
 from tests.service.test_jobs import DEAD, LEASE, event, new_job
 from tests.support.servers import own_servers, unique
 
@@ -427,6 +427,65 @@ async def test_the_fence_holds_inside_a_subgraph_and_stays_out_of_the_metadata(p
     assert seen == [1]
     async for checkpoint in saver.alist(thread(job.job_id)):
         assert not any("fence" in key for key in checkpoint.metadata)
+
+
+async def test_a_name_that_no_index_holds_fails_its_own_job_only(saver):
+    long = "".join(
+        chr(0x4E00 + n * 37 % 20_000) for n in range(3000)
+    )  # SQLSTATE 54000, which psycopg calls operational
+    gather = saver._writer
+    bad, good = Rows(), Rows()
+    bad.blobs["bad", "", long, "1"] = ("bad", "", long, "1", "bytes", b"")
+    good.blobs["good", "", "a", "1"] = ("good", "", "a", "1", "bytes", b"")
+    told = await asyncio.gather(*(gather.store(rows, linger=False) for rows in (bad, good)), return_exceptions=True)
+    assert isinstance(told[0], psycopg.errors.ProgramLimitExceeded)
+    assert told[1] is None
+
+
+async def test_what_nobody_foresaw_is_told_to_whoever_waits(saver, monkeypatch):
+    async def broken(_self, _rows):
+        raise TypeError
+
+    monkeypatch.setattr(Writer, "_execute", broken)
+    with pytest.raises(TypeError):
+        await saver._writer.store(Rows(), linger=False)
+
+
+async def test_no_checkpoint_is_stored_before_the_held_ones_that_a_task_took_along(pool, saver, monkeypatch):
+    jobs, job, neighbour = Jobs(pool), new_job(), Rows()
+    await jobs.claim(job, **LEASE)
+    execute, go_on, begun = Writer._execute, asyncio.Event(), []
+
+    async def held_up(self, rows):
+        begun.append(len(rows.checkpoints))
+        if len(begun) == 1:
+            await go_on.wait()
+        return await execute(self, rows)
+
+    monkeypatch.setattr(Writer, "_execute", held_up)
+    put_writes = Saver.aput_writes
+
+    async def beside_another_job(self, *arguments):
+        writing = asyncio.create_task(put_writes(self, *arguments))
+        if not neighbour.writes:  # whose rows leave at once, and take along what waits
+            neighbour.writes["other", "", "c", "t", 0] = ("other", "", "c", "t", "", 0, "a", "bytes", b"")
+            await asyncio.sleep(0)
+            await asyncio.shield(asyncio.create_task(self._writer.store(neighbour, linger=False)))
+        await writing
+
+    monkeypatch.setattr(Saver, "aput_writes", beside_another_job)
+    config = thread(job.job_id, Fence(1, empty=True))
+    run = asyncio.create_task(
+        chain(saver, a=None, b=None).ainvoke({"done": [], "value": None}, config, durability="sync")
+    )
+    async with asyncio.timeout(10):
+        while not begun:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)  # long enough for anything that does not wait
+        assert begun == [2], "the descendants of what is on its way wait for it"
+        go_on.set()
+        await run
+    assert begun[1:] == [1, 1]
 
 
 async def test_one_jobs_bad_rows_do_not_fail_anothers(saver):

@@ -15,6 +15,7 @@ from agent_executor import settings
 from agent_executor.core import attempt, executor
 from agent_executor.errors import TemporaryError
 from agent_executor.services import redis
+from agent_executor.services.broker import Broker
 from tests.service import malformed
 from tests.support.graphs import ECHO, agent, call, calls, configured, plan
 from tests.support.llm_stub import Reply, serve
@@ -400,6 +401,62 @@ async def test_an_interrupted_job_waits_without_a_worker_and_goes_on(env):
         assert done["data"]["result"]["files"]["/a.txt"]["content"] == ["one", "two"]
         await until(lambda: inside.observer.counts.get("processed") == 3)
         assert len(outside.all(asked["job_id"])) == 2
+
+
+async def test_an_answer_is_not_taken_for_the_next_question_of_a_sub_agent(env):
+    first, second = (call("write_file", file_path=f"/{name}.txt", content=name) for name in "ab")
+    scout = {"id": "scout", "model": plan(calls(first), {**calls(second), "delay_ms": 1500}, {"text": "both"})}
+    boss = plan(calls(call("task", description="write", subagent_type="scout")), {"text": "done"})
+    definition = agent(boss, scout, interrupt_on={"write_file": True})
+    approval = {"decisions": [{"type": "approve"}]}
+    stored = "SELECT count(*) FROM checkpoints WHERE checkpoint_ns <> ''"
+    async with caller(env) as outside:
+        async with worker(env) as inside:
+            asked = job(definition)
+            await outside.send(asked)
+            await outside.told(asked["job_id"], "interrupted")
+            before = (await query(env, stored))[0][0]
+            await outside.send(resume(asked["job_id"], approval, "first"))
+            await until(lambda: inside.executor.in_flight)
+
+            async def goes_on():
+                return (await query(env, stored))[0][0] > before
+
+            await until(goes_on)  # the first call is done, and the model thinks about the second
+        async with worker(env):  # after a drain in the middle of the sub-agent
+            asking = f"{asked['job_id']}/interrupted/2"
+            await until(lambda: any(event["id"] == asking for event in outside.all(asked["job_id"])))
+            await outside.send(resume(asked["job_id"], approval, "second"))
+            done = await outside.told(asked["job_id"], "completed")
+            assert done["data"]["result"]["files"].keys() == {"/a.txt", "/b.txt"}
+
+
+async def test_a_cancel_that_comes_just_before_an_interrupt_ends_the_job(env):
+    writing = {**calls(call("write_file", file_path="/a.txt", content="")), "delay_ms": 800}
+    definition = agent(plan(writing, {"text": "written"}), interrupt_on={"write_file": True})
+    async with caller(env) as outside, worker(env, JOB_LEASE_SECONDS="30") as inside:
+        asked = job(definition)
+        await outside.send(asked)
+        await until(lambda: inside.executor.in_flight)
+        await query(env, "UPDATE jobs SET cancel_requested = true")  # as another pod does
+        await outside.told(asked["job_id"], "cancelled")
+        assert len(outside.all(asked["job_id"])) == 1
+
+
+async def test_a_job_that_takes_long_to_publish_is_not_lost_to_anybody(env, monkeypatch):
+    publish = Broker.publish
+
+    async def slowly(self, event):
+        await asyncio.sleep(1.2)
+        await publish(self, event)
+
+    monkeypatch.setattr(Broker, "publish", slowly)
+    async with caller(env) as outside, worker(env, JOB_LEASE_SECONDS="1.5") as inside:
+        asked = job(agent(ECHO))
+        await outside.send(asked)
+        await outside.told(asked["job_id"], "completed")
+        await until(lambda: inside.observer.counts.get("processed") == 1)
+        assert "lost_leases" not in inside.observer.counts
 
 
 async def test_a_worker_that_lost_its_lease_says_nothing(env):

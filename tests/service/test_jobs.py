@@ -77,6 +77,23 @@ async def test_a_live_lease_is_busy_for_the_time_it_has_left(jobs):
     assert 25 < busy.seconds_left <= 30
 
 
+async def test_a_claim_whose_answer_was_lost_is_made_again_and_counts_as_none(jobs, monkeypatch):
+    monkeypatch.setattr("agent_executor.services.jobs._once", lambda owner: owner)  # the second try of one call
+    job = new_job()
+    first, second = await jobs.claim(job, **LEASE), await jobs.claim(job, **LEASE)
+    assert isinstance(first, Claimed)
+    assert isinstance(second, Claimed)
+    assert (second.epoch, second.failures) == (2, 0)
+
+
+async def test_a_job_that_is_to_be_cancelled_does_not_wait_for_a_person(jobs):
+    job = new_job()
+    await jobs.claim(job, **LEASE)
+    assert await jobs.request_cancel(job.job_id) == "running"
+    assert not await jobs.interrupt(job.job_id, 1, [], event(job.job_id, "interrupted/1"))
+    assert await jobs.renew(job.job_id, 1, lease_seconds=30) == Lease(ours=True, cancel_requested=True)
+
+
 async def test_a_job_whose_owner_died_is_taken_over_and_the_crash_counts(jobs):
     job = new_job()
     await jobs.claim(job, **DEAD)

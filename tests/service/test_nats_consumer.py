@@ -72,6 +72,21 @@ async def test_an_idle_consumer_goes_on_asking(env, monkeypatch):
         await outside.told(asked["job_id"], "completed")
 
 
+async def test_slots_whose_requests_get_no_answer_ask_again(env, monkeypatch):
+    monkeypatch.setattr(nats_consumer, "REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr(nats_consumer, "LOOK_SECONDS", 0.05)
+    async with caller(env) as outside:
+        await outside.client.subscribe("mute")  # takes every request, and says nothing
+        asked_of = nats_consumer.Consumer._next
+        monkeypatch.setattr(nats_consumer.Consumer, "_next", "mute")
+        async with worker(env, MAX_CONCURRENT_JOBS="2") as inside:
+            begun = inside.client.stats["out_msgs"]
+            await until(lambda: inside.client.stats["out_msgs"] > begun + 8)
+            monkeypatch.setattr(nats_consumer.Consumer, "_next", asked_of)
+            await outside.send(asked := job(agent(ECHO)))
+            await outside.told(asked["job_id"], "completed")
+
+
 async def test_a_consumer_that_cannot_be_had_is_asked_for_with_patience(env, monkeypatch):
     ensure, refused, allowed = streams.ensure, [], []
 

@@ -19,8 +19,8 @@ from agent_executor.core import limits, state, streaming
 from agent_executor.core.builder import Builder
 from agent_executor.core.classify import attempted
 from agent_executor.core.context import JobContext
-from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
-from agent_executor.models.jobs import Claimed, Event
+from agent_executor.errors import JobError, LeaseLost, TemporaryError
+from agent_executor.models.jobs import Claimed, Event, Lease
 from agent_executor.models.observer import Observer, Span
 from agent_executor.services.jobs import Jobs
 from agent_executor.services.outbox import Outbox
@@ -139,7 +139,9 @@ class Attempt:
 
     async def _persist(self) -> None:
         """Try, and try again in place what may pass soon."""
-        fence = _fence(self.job)
+        from agent_executor.services.checkpoints import Fence  # noqa: PLC0415  # imports LangGraph
+
+        fence = Fence(self.job.epoch, empty=not self.job.has_checkpoint)
         for number in range(TRIES_IN_PLACE):
             try:
                 return await attempted(self._try(fence))
@@ -156,7 +158,8 @@ class Attempt:
         return None
 
     async def _try(self, fence: "Fence") -> None:
-        outcome = await self._within_time(self._run(fence))
+        most = self.parts.settings.job_timeout_seconds
+        outcome = await limits.within(self._left(), most, self._run(fence))
         job, results = self.job, self.parts.results
         match outcome:
             case streaming.Drained():
@@ -164,7 +167,12 @@ class Attempt:
             case streaming.Interrupted(payload):
                 event = results.interrupted(self._origin, payload, ordinal=job.interrupts + 1)
                 ours = self.parts.jobs.interrupt(job.job_id, job.epoch, payload, event)
-                await self._close("interrupted", event, ours)
+                try:
+                    await self._close("interrupted", event, ours)
+                except LeaseLost:
+                    if not (await self._renewed()).cancel_requested:
+                        raise
+                    self.stopped = self.stopped or "cancelled"
             case streaming.Finished(values):
                 result = state.result(values)
                 event = results.completed(self._origin, result)
@@ -198,43 +206,41 @@ class Attempt:
         if self.job.resume is None:
             return None
         found = await graph.checkpointer.aget_tuple(config)  # type: ignore[union-attr,arg-type]  # it is our saver
-        here = found.checkpoint["id"] if found else ""
+        if found is None:
+            return None
+        here = found.checkpoint["id"]
         self._waited_at = self._waited_at or here
         # Given a second time further on, it would answer the next question too.
-        return streaming.resume(self.job.resume["value"]) if here == self._waited_at else None
+        return streaming.answer(self.job.resume["value"], found) if here == self._waited_at else None
 
-    async def _within_time(self, work: Awaitable[T]) -> T:
-        most = self.parts.settings.job_timeout_seconds
-        left = most - self.job.seconds_spent - (time.monotonic() - self._began)
-        try:
-            async with asyncio.timeout(max(left, 0.0)) as clock:
-                return await work
-        except TimeoutError:
-            if clock.expired():
-                raise PermanentError("limit_exceeded", f"wall clock: the job needs more than {most:g} s") from None
-            raise
+    def _left(self) -> float:
+        return self.parts.settings.job_timeout_seconds - self.job.seconds_spent - (time.monotonic() - self._began)
 
     async def _close(self, status: str, event: Event, ours: Awaitable[bool]) -> None:
         """The outcome and its event are written as one, by whoever holds the lease; only then are they told."""
-        self._closing = True
+        self._closing, written = True, False
         try:
-            if not await attempted(ours):
-                raise LeaseLost(self.job.job_id)
+            written = await attempted(ours)
         finally:
-            self._closing = False
+            self._closing = written  # for good: then there is nothing left to stop
+        if not written:
+            raise LeaseLost(self.job.job_id)
         self.emit("end", {"status": status})
         await self.parts.outbox.send(event)
         seconds = self.job.seconds_spent + time.monotonic() - self._began
         log.info("job: ended", status=status, seconds=round(seconds, 3))
         self.parts.observer.finished(status, seconds)
 
+    async def _renewed(self) -> Lease:
+        lease = self.parts.settings.job_lease_seconds
+        return await attempted(self.parts.jobs.renew(self.job.job_id, self.job.epoch, lease_seconds=lease))
+
     async def _keep_lease(self) -> None:
         """Renew, and learn of a cancellation; while the database is away nobody else can claim the job either."""
-        lease = self.parts.settings.job_lease_seconds
         while True:
-            await asyncio.sleep(lease / RENEWALS)
+            await asyncio.sleep(self.parts.settings.job_lease_seconds / RENEWALS)
             try:
-                held = await attempted(self.parts.jobs.renew(self.job.job_id, self.job.epoch, lease_seconds=lease))
+                held = await self._renewed()
             except JobError as error:
                 log.warning("job: lease not renewed", error=error.message)
                 continue
@@ -242,9 +248,3 @@ class Attempt:
                 self.stop("lost")
             elif held.cancel_requested:
                 self.stop("cancelled")
-
-
-def _fence(job: Claimed) -> "Fence":
-    from agent_executor.services.checkpoints import Fence  # noqa: PLC0415  # imports LangGraph
-
-    return Fence(job.epoch, empty=not job.has_checkpoint)

@@ -65,13 +65,13 @@ class Executor:
         Returns its state afterwards, `running` if another pod still has to stop it; None if it is not known.
         """
         found = await attempted(self._parts.jobs.request_cancel(job_id))
-        if attempt := self._running.get(job_id):
-            attempt.stop("cancelled")
-        elif found == "queued":
+        if found == "queued":  # also if an attempt here has just let it wait for a person
             claimed = await self._reclaim(job_id)
             if isinstance(claimed, Claimed):
                 await self._work(claimed, bury=None)
                 return "cancelled"
+        elif attempt := self._running.get(job_id):
+            attempt.stop("cancelled")
         return found
 
     def drain(self) -> None:

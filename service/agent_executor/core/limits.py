@@ -4,12 +4,15 @@ The counts live twice: in memory, shared by the sub-agents that run at the same 
 `CHANNEL`, so that a resumed job goes on counting where the checkpoint left it.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass
+from typing import TypeVar
 
 from agent_executor.errors import PermanentError
 from agent_executor.settings import Settings
 
+T = TypeVar("T")
 CHANNEL = "job_usage"
 """The state field of the counts; never shown to clients."""
 WORDS = {"model_calls": "model calls", "tool_calls": "tool calls", "tokens": "tokens"}
@@ -53,6 +56,17 @@ class Usage:
 def of(settings: Settings) -> Limits:
     """The limits that the platform set."""
     return Limits(settings.job_max_model_calls, settings.job_max_tool_calls, settings.job_max_tokens)
+
+
+async def within(left: float, most: float, work: Awaitable[T]) -> T:
+    """Work for the `left` seconds of the `most` that a job may take, over all its attempts; or `limit_exceeded`."""
+    try:
+        async with asyncio.timeout(max(left, 0.0)) as clock:
+            return await work
+    except TimeoutError:
+        if clock.expired():
+            raise PermanentError("limit_exceeded", f"wall clock: the job needs more than {most:g} s") from None
+        raise
 
 
 def merge(left: Mapping[str, int] | None, right: Mapping[str, int] | None) -> dict[str, int]:

@@ -54,6 +54,7 @@ class Fence:
     held: Rows = field(default_factory=Rows, repr=False)
     over: bool = False  # the last superstep is held
     sending: asyncio.Task[None] | None = field(default=None, repr=False)
+    flying: set[asyncio.Future[None]] = field(default_factory=set, repr=False)  # held checkpoints, on their way
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[Rows]:
@@ -65,7 +66,20 @@ class Fence:
             held.add(self.held)
             self.held = held
             raise
-        self.empty = False
+
+    @contextlib.contextmanager
+    def under_way(self, held: Rows) -> Iterator[None]:
+        """Held checkpoints are being stored inside the block: their descendants wait for it."""
+        if not held.checkpoints:
+            yield
+            return
+        flying = asyncio.get_running_loop().create_future()
+        self.flying.add(flying)
+        try:
+            yield
+        finally:
+            self.flying.discard(flying)
+            flying.set_result(None)
 
     def ends_with(self, checkpoint: Checkpoint) -> bool:
         """Whether no node runs after this checkpoint of the whole graph."""
@@ -75,9 +89,10 @@ class Fence:
         return not any(channel == TASKS or channel in self.triggers for channel in updated)
 
     async def sent(self) -> None:
-        """Wait for what is on its way, however it ends."""
-        if self.sending:
-            await asyncio.wait([self.sending])
+        """Wait for held checkpoints that are on their way, whoever took them along, however that ends."""
+        sending = {self.sending} if self.sending else set()
+        if under_way := {one for one in sending | self.flying if not one.done()}:
+            await asyncio.wait(under_way)
 
 
 class Saver(AsyncPostgresSaver):
@@ -141,6 +156,8 @@ class Saver(AsyncPostgresSaver):
             fence.held.add(self._writer.take_back({thread_id: fence.epoch}))
             fence.held.add(rows)
         else:
+            if fence:  # what a task wrote, and the first checkpoints with it, may wait for others still
+                fence.held.add(self._writer.take_back({thread_id: fence.epoch}))
             await self._store(config, rows, linger=False)
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}}
 
@@ -200,9 +217,12 @@ class Saver(AsyncPostgresSaver):
 
         def send() -> None:
             # Unless they have left: what is held by then may be the last superstep, which goes with the job's end.
-            here = rows.checkpoints.keys() & fence.held.checkpoints.keys()
-            if here and (fence.sending is None or fence.sending.done()):
+            if not rows.checkpoints.keys() & fence.held.checkpoints.keys():
+                return
+            if fence.sending is None or fence.sending.done():
                 fence.sending = self.loop.create_task(self._send_held(fence))
+            else:
+                self.loop.call_later(LINGER_SECONDS, send)
 
         self.loop.call_later(LINGER_SECONDS, send)
 
@@ -212,7 +232,8 @@ class Saver(AsyncPostgresSaver):
 
     async def _store_with_held(self, fence: Fence, rows: Rows, *, linger: bool) -> None:
         together = Rows()
-        with fence.taken() as held:
+        with fence.taken() as held, fence.under_way(held):
             together.add(held)
             together.add(rows)
             await self._writer.store(together, linger=linger)
+            fence.empty = fence.empty and together.taken_back

@@ -17,13 +17,14 @@ RETURNING job_id
 _TAKE = """
     state = 'running', owner = %(owner)s, epoch = job.epoch + 1,
     lease_expires = now() + make_interval(secs => %(lease)s),
-    failures = job.failures + (job.state = 'running')::int,  -- its owner died
+    failures = job.failures + (job.state = 'running' AND job.owner IS DISTINCT FROM %(owner)s)::int,  -- its owner died
     -- A row that was being made when this began is younger than this.
     started_at = coalesce(job.started_at, greatest(now(), job.created_at)),
     clock_started_at = coalesce(job.clock_started_at, now()),
     updated_at = now()
 """
-_FREE = "(job.state = 'queued' OR job.state = 'running' AND job.lease_expires < now())"
+# A name is of one claim: the same again is the second try of a claim whose answer was lost.
+_FREE = "(job.state = 'queued' OR job.state = 'running' AND (job.lease_expires < now() OR job.owner = %(owner)s))"
 
 # The newest event of a job is the one that said how it ended, or that it waits.
 _LAST_EVENT = """
@@ -87,7 +88,7 @@ WITH ended AS (
         interrupted_at = (
             SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = %(job_id)s AND checkpoint_ns = ''
         )
-    WHERE {_OURS}
+    WHERE {_OURS} AND NOT cancel_requested  -- nobody looks at a job that waits, so it would never hear of it
     RETURNING job_id
 )
 INSERT INTO outbox (event_id, job_id, subject, headers, payload)

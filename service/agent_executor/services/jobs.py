@@ -3,12 +3,13 @@
 One worker at a time: `claim` hands out a lease and a new epoch, and whatever a worker writes names its epoch, so a
 worker that lost its lease changes nothing. Every function is one statement, hence one round trip and one transaction,
 and harmless to do twice, since after a lost connection nobody knows whether it was done.
-Times are the database's: pods' clocks do not matter. A lease that runs out was not given back, so its owner died: that
-counts as a failure, and a job that kills its pod is buried like any other.
+Times are the database's: of pods' clocks only the order of a job's checkpoints is made. A lease that runs out was not
+given back, so its owner died: that counts as a failure, and a job that kills its pod is buried like any other.
 
 States: queued -> running -> completed | failed | cancelled, and running -> interrupted -> (resume) queued.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -50,11 +51,11 @@ class Jobs:
 
     async def claim(self, job: NewJob, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished:
         """Take a job that was delivered, new or not."""
-        return await self._claim(sql.CLAIM, {**_parameters(job), "owner": owner, "lease": lease_seconds})
+        return await self._claim(sql.CLAIM, {**_parameters(job), "owner": _once(owner), "lease": lease_seconds})
 
     async def reclaim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished | None:
         """Take a job that is known, after `resume` or `request_cancel`; None if it is not known."""
-        parameters = {"job_id": job_id, "owner": owner, "lease": lease_seconds}
+        parameters = {"job_id": job_id, "owner": _once(owner), "lease": lease_seconds}
         return await self._claim(sql.RECLAIM, parameters) if await self._state([], job_id) else None
 
     async def renew(self, job_id: str, epoch: int, *, lease_seconds: float) -> Lease:
@@ -104,7 +105,11 @@ class Jobs:
         return True
 
     async def interrupt(self, job_id: str, epoch: int, payload: Any, event: Event) -> bool:
-        """Let the job wait for a person at its last checkpoint, without a worker; False if it was not ours any more."""
+        """Let the job wait for a person at its last checkpoint, without a worker.
+
+        Returns:
+            False if it was not ours any more, or is to be cancelled: `renew` tells which.
+        """
         parameters = {**parameters_of(event), "job_id": job_id, "epoch": epoch, "payload": jsonb(payload)}
         return bool(await self._rows(sql.INTERRUPT, parameters))
 
@@ -183,6 +188,11 @@ class Jobs:
                 return await cursor.fetchall()
 
         return await retried(self._pool, execute)
+
+
+def _once(owner: str) -> str:
+    """A name for one claim: if its connection is lost after the commit, its second try knows that it has the job."""
+    return f"{owner}/{uuid.uuid4().hex[:8]}"
 
 
 def _parameters(job: NewJob) -> dict[str, Any]:

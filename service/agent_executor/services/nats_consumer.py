@@ -182,7 +182,8 @@ class Consumer:
         finally:
             with contextlib.suppress(ValueError):
                 self._waiting.remove(waiter)
-        message: Msg | None = waiter.result() if waiter.done() else None
+        # A wait that timed out has cancelled its future, and asking a cancelled one would end the slot.
+        message: Msg | None = waiter.result() if waiter.done() and not waiter.cancelled() else None
         if message is None or message.reply:
             return message
         if (message.headers or {}).get("Status") not in IDLE:

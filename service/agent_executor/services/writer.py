@@ -33,6 +33,7 @@ class Rows:
     fences: dict[str, int] = field(default_factory=dict)
     ends: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     stored: asyncio.Future[None] | None = None
+    taken_back: bool = False  # they are somebody else's to store
 
     def add(self, other: "Rows") -> None:
         """Take another's rows along, as if they had come one after the other."""
@@ -112,6 +113,7 @@ class Writer:
         for rows in self._waiting:
             if rows.fences and rows.fences.items() <= fences.items():
                 taken.add(rows)
+                rows.taken_back = True
                 _settle(rows, None)
             else:
                 left.append(rows)
@@ -139,6 +141,9 @@ class Writer:
         try:
             for rows in await self._write_together(batch):
                 await self._write_together([rows])
+        except Exception as error:  # noqa: BLE001  # what nobody foresaw, whoever waits has to hear of
+            for rows in batch:
+                _settle(rows, error)
         finally:
             for rows in batch:  # nobody waits for a writer that was ended
                 if rows.stored:
@@ -154,11 +159,11 @@ class Writer:
                 together.add(rows)
         try:
             lost = await self._execute(together)
-        except psycopg.OperationalError as error:  # the server is away, for each of them
-            for rows in batch:
-                _settle(rows, error)
-            return []
         except (psycopg.Error, ValueError) as error:
+            if _is_away(error):  # for each of them
+                for rows in batch:
+                    _settle(rows, error)
+                return []
             if len(batch) > 1:
                 return batch  # one job's rows must not fail another's
             _settle(batch[0], error)
@@ -182,6 +187,12 @@ class Writer:
         if self._measure:
             self._measure(time.monotonic() - began)
         return lost
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the server is gone, and not only something wrong with a row: psycopg calls both operational."""
+    state = getattr(error, "sqlstate", None)
+    return isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P")))
 
 
 def _settle(rows: Rows, error: BaseException | None) -> None:

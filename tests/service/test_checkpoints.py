@@ -430,14 +430,14 @@ async def test_the_fence_holds_inside_a_subgraph_and_stays_out_of_the_metadata(p
 
 
 async def test_a_name_that_no_index_holds_fails_its_own_job_only(saver):
-    long = "".join(
-        chr(0x4E00 + n * 37 % 20_000) for n in range(3000)
-    )  # SQLSTATE 54000, which psycopg calls operational
-    gather = saver._writer
+    # SQLSTATE 54000, which psycopg calls operational, as it does a server that is away.
+    long = "".join(chr(0x4E00 + n * 37 % 20_000) for n in range(3000))
     bad, good = Rows(), Rows()
     bad.blobs["bad", "", long, "1"] = ("bad", "", long, "1", "bytes", b"")
     good.blobs["good", "", "a", "1"] = ("good", "", "a", "1", "bytes", b"")
-    told = await asyncio.gather(*(gather.store(rows, linger=False) for rows in (bad, good)), return_exceptions=True)
+    told = await asyncio.gather(
+        *(saver._writer.store(rows, linger=False) for rows in (bad, good)), return_exceptions=True
+    )
     assert isinstance(told[0], psycopg.errors.ProgramLimitExceeded)
     assert told[1] is None
 
@@ -463,7 +463,11 @@ async def test_no_checkpoint_is_stored_before_the_held_ones_that_a_task_took_alo
         return await execute(self, rows)
 
     monkeypatch.setattr(Writer, "_execute", held_up)
-    put_writes = Saver.aput_writes
+    put, put_writes, steps = Saver.aput, Saver.aput_writes, []
+
+    async def noting(self, config, checkpoint, metadata, versions):
+        steps.append(metadata["step"])
+        return await put(self, config, checkpoint, metadata, versions)
 
     async def beside_another_job(self, *arguments):
         writing = asyncio.create_task(put_writes(self, *arguments))
@@ -473,15 +477,17 @@ async def test_no_checkpoint_is_stored_before_the_held_ones_that_a_task_took_alo
             await asyncio.shield(asyncio.create_task(self._writer.store(neighbour, linger=False)))
         await writing
 
+    monkeypatch.setattr(Saver, "aput", noting)
     monkeypatch.setattr(Saver, "aput_writes", beside_another_job)
     config = thread(job.job_id, Fence(1, empty=True))
     run = asyncio.create_task(
         chain(saver, a=None, b=None).ainvoke({"done": [], "value": None}, config, durability="sync")
     )
     async with asyncio.timeout(10):
-        while not begun:
+        while not begun or steps[-1] < 1:
             await asyncio.sleep(0.01)
-        await asyncio.sleep(0.2)  # long enough for anything that does not wait
+        for _ in range(100):  # turns of the loop, which is all that a statement needs to begin
+            await asyncio.sleep(0)
         assert begun == [2], "the descendants of what is on its way wait for it"
         go_on.set()
         await run

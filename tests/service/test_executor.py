@@ -443,6 +443,30 @@ async def test_a_cancel_that_comes_just_before_an_interrupt_ends_the_job(env):
         assert len(outside.all(asked["job_id"])) == 1
 
 
+async def test_a_cancel_while_an_interrupt_is_being_told_ends_the_job(env, monkeypatch):
+    publish, telling, go_on = Broker.publish, asyncio.Event(), asyncio.Event()
+
+    async def held_up(self, event):
+        if event.id.endswith("/interrupted/1"):
+            telling.set()
+            await go_on.wait()
+        await publish(self, event)
+
+    monkeypatch.setattr(Broker, "publish", held_up)
+    definition = agent(
+        plan(calls(call("write_file", file_path="/a.txt", content="")), {"text": "written"}),
+        interrupt_on={"write_file": True},
+    )
+    async with caller(env) as outside, worker(env) as inside:
+        asked = job(definition)
+        await outside.send(asked)
+        async with asyncio.timeout(20):
+            await telling.wait()
+        assert await inside.executor.cancel(asked["job_id"]) == "cancelled"
+        go_on.set()
+        await outside.told(asked["job_id"], "cancelled")
+
+
 async def test_a_job_that_takes_long_to_publish_is_not_lost_to_anybody(env, monkeypatch):
     publish = Broker.publish
 

@@ -152,13 +152,13 @@ class Saver(AsyncPostgresSaver):
             fence.over = fence.ends_with(checkpoint)
         if fence and metadata.get("step", 1) <= 0 and metadata.get("source") in ("input", "loop"):
             self._hold(fence, thread_id, rows)
-        elif fence and not namespace and fence.over:
-            fence.held.add(self._writer.take_back({thread_id: fence.epoch}))
-            fence.held.add(rows)
         else:
             if fence:  # what a task wrote, and the first checkpoints with it, may wait for others still
                 fence.held.add(self._writer.take_back({thread_id: fence.epoch}))
-            await self._store(config, rows, linger=False)
+            if fence and not namespace and fence.over:
+                fence.held.add(rows)
+            else:
+                await self._store(config, rows, linger=False)
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(

@@ -1,7 +1,7 @@
 """What can never run: kept as it came, with the reason beside it, on `<prefix>.dead.<token>`.
 
-Body and headers are the received ones. The message id follows from where the message lay in its stream, so a delivery
-that is buried twice is one dead letter.
+Body and headers are the received ones. The message id is the publisher's own, or follows from where the message lay in
+its stream, so a delivery that is buried twice is one dead letter.
 """
 
 import dataclasses

@@ -48,7 +48,7 @@ class NoOps(Builder):
 
     async def build(self, raw: Mapping[str, Any]) -> Any:  # noqa: ARG002  # that is the point
         if self._graph is None:
-            self._graph = no_op(self._saver, hold=float(os.environ.get("BENCH_HOLD", "0")))
+            self._graph = no_op(self._saver(), hold=float(os.environ.get("BENCH_HOLD", "0")))
         return self._graph
 
     _graph: Any = None

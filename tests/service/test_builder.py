@@ -23,7 +23,7 @@ from tests.support.llm_stub import Reply
 
 
 def builder(tools: Any = None, *, kept: int = 8, **env: str) -> Builder:
-    return Builder(graphs.configured(**env), None, tools or FakeTools(), kept=kept)
+    return Builder(graphs.configured(**env), lambda: None, tools or FakeTools(), kept=kept)
 
 
 async def test_a_definition_is_built_once_whatever_the_order_of_its_keys() -> None:
@@ -145,9 +145,9 @@ async def test_what_is_not_a_package_here_is_refused(name: str) -> None:
         await builder().build(needs(name))
 
 
-def test_importing_the_builder_is_cheap() -> None:
+def test_what_serves_before_the_first_job_is_cheap_to_import() -> None:
     program = (
-        "import sys, agent_executor.core.builder, agent_executor.core.streaming, agent_executor.core.state;"
+        "import sys, agent_executor.api.main, agent_executor.core.streaming, agent_executor.core.state;"
         "print([n for n in ('langchain_core', 'langgraph', 'deepagents', 'langsmith') if n in sys.modules])"
     )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout

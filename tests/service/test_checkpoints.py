@@ -92,7 +92,7 @@ async def test_a_jobs_first_checkpoints_leave_with_what_its_first_node_wrote(poo
         return await execute(self, rows)
 
     monkeypatch.setattr(Writer, "_execute", counted)
-    monkeypatch.setattr(checkpoints, "LINGER_SECONDS", 60)
+    monkeypatch.setattr(checkpoints, "HOLD_SECONDS", 60)
     monkeypatch.setattr(writer, "LINGER_SECONDS", 60)
     await chain(saver, a=None, b=None, c=None).ainvoke(
         {"done": [], "value": None}, thread(job.job_id, Fence(1, empty=True)), durability="sync"
@@ -114,10 +114,11 @@ async def test_a_first_node_that_takes_its_time_does_not_keep_the_input_back(poo
         )
     )
     async with asyncio.timeout(10):
-        while not await saver.aget_tuple(thread(job.job_id)):
+        while not (
+            (stored := await saver.aget_tuple(thread(job.job_id)))
+            and stored.checkpoint["channel_values"].get("done") == ["x"]
+        ):
             await asyncio.sleep(0.01)
-    stored = await saver.aget_tuple(thread(job.job_id))
-    assert stored.checkpoint["channel_values"]["done"] == ["x"]
     go_on.set()
     await run
 
@@ -125,11 +126,11 @@ async def test_a_first_node_that_takes_its_time_does_not_keep_the_input_back(poo
 async def test_first_checkpoints_that_could_not_be_stored_alone_are_stored_with_the_next(pool, saver, monkeypatch):
     jobs, job, tried = Jobs(pool), new_job(), asyncio.Event()
     await jobs.claim(job, **LEASE)
-    execute, checkpoints_in = Writer._execute, []
+    execute, attempts = Writer._execute, []
 
-    async def away_the_second_time(self, rows):
-        checkpoints_in.append(len(rows.checkpoints))
-        if len(checkpoints_in) == 2:
+    async def away_the_first_time(self, rows):
+        attempts.append(set(rows.checkpoints))
+        if len(attempts) == 1:
             tried.set()
             raise psycopg.OperationalError("the server is starting up")
         return await execute(self, rows)
@@ -137,10 +138,11 @@ async def test_first_checkpoints_that_could_not_be_stored_alone_are_stored_with_
     async def slow(_state):
         await tried.wait()
 
-    monkeypatch.setattr(Writer, "_execute", away_the_second_time)
+    monkeypatch.setattr(Writer, "_execute", away_the_first_time)
     graph, config = chain(saver, slow=slow), thread(job.job_id, Fence(1, empty=True))
     await graph.ainvoke({"done": ["x"], "value": 1}, config, durability="sync")
-    assert checkpoints_in == [1, 1, 2], "the input's; the start's, which fails; that and the first node's"
+    assert [len(checkpoints) for checkpoints in attempts] == [2, 3], "the input's and the start's; and the first node's"
+    assert attempts[0] < attempts[1], "what failed was tried again"
     stored = [checkpoint.checkpoint["channel_values"] async for checkpoint in saver.alist(thread(job.job_id))]
     assert [values.get("done") for values in stored] == [["x"], ["x"], None]
 
@@ -148,7 +150,7 @@ async def test_first_checkpoints_that_could_not_be_stored_alone_are_stored_with_
 async def test_what_is_held_back_is_read_all_the_same(pool, saver, monkeypatch):
     jobs, job = Jobs(pool), new_job()
     await jobs.claim(job, **LEASE)
-    monkeypatch.setattr(checkpoints, "LINGER_SECONDS", 60)
+    monkeypatch.setattr(checkpoints, "HOLD_SECONDS", 60)
     graph, config = chain(saver, a=None), thread(job.job_id, Fence(1, empty=True))
     await graph.ainvoke({"done": ["x"], "value": 1}, config, durability="sync", interrupt_before=["a"])
     state = await graph.aget_state(config)
@@ -170,7 +172,7 @@ async def test_a_jobs_last_superstep_leaves_with_its_end(pool, saver, monkeypatc
         return await execute(self, rows)
 
     monkeypatch.setattr(Writer, "_execute", counted)
-    monkeypatch.setattr(checkpoints, "LINGER_SECONDS", 60)
+    monkeypatch.setattr(checkpoints, "HOLD_SECONDS", 60)
     monkeypatch.setattr(writer, "LINGER_SECONDS", 60)  # else a busy machine sends a task's writes by themselves
     graph = chain(saver, a=None, b=None, c=None)
     fence = ending(graph)
@@ -471,7 +473,7 @@ async def test_no_checkpoint_is_stored_before_the_held_ones_that_a_task_took_alo
 
     async def beside_another_job(self, *arguments):
         writing = asyncio.create_task(put_writes(self, *arguments))
-        if not neighbour.writes:  # whose rows leave at once, and take along what waits
+        if steps[-1] == 0 and not neighbour.writes:  # whose rows leave at once, and take along what waits
             neighbour.writes["other", "", "c", "t", 0] = ("other", "", "c", "t", "", 0, "a", "bytes", b"")
             await asyncio.sleep(0)
             await asyncio.shield(asyncio.create_task(self._writer.store(neighbour, linger=False)))

@@ -28,7 +28,8 @@ async def process(migrated: Database, tools: Any = None, **more: Any) -> AsyncIt
     """A bench as a process of its own would have it: fresh pool, saver, builder."""
     async with database.pool(migrated.dsn, schema="agent_executor", size=4) as pool:
         table = Bench(tools=tools or FakeTools(), **more)
-        table.builder = Builder(table.settings, Saver(pool), table.tools)
+        saver = Saver(pool)
+        table.builder = Builder(table.settings, lambda: saver, table.tools)
         yield table
 
 

@@ -103,7 +103,7 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.settings = configured(**self.env)
-        self.builder = Builder(self.settings, self.saver, self.tools)
+        self.builder = Builder(self.settings, lambda: self.saver, self.tools)
 
     async def run(
         self, definition: Mapping[str, Any], given: Any = "Hello there", *, job: str = "job-1", **more: Any

@@ -7,7 +7,9 @@ flushed.
 
 import asyncio
 import contextlib
+import functools
 import gc
+import importlib
 import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -24,7 +26,6 @@ from agent_executor.core.executor import Executor
 from agent_executor.models.parts import Model
 from agent_executor.services import broker, built_in, database, redis, sandbox
 from agent_executor.services.broker import Broker
-from agent_executor.services.checkpoints import Saver
 from agent_executor.services.dead_letters import DeadLetters
 from agent_executor.services.jobs import Jobs
 from agent_executor.services.nats_consumer import Consumer
@@ -84,6 +85,12 @@ class Service:
         self._tools = ToolRunner(Limits.of(settings))
         observer = Telemetry(metrics, traces)
 
+        @functools.cache
+        def saver() -> Any:
+            from agent_executor.services.checkpoints import Saver  # noqa: PLC0415  # imports LangGraph
+
+            return Saver(self._pool, writer)
+
         def watch(agent: str, model: Model) -> Any:
             from agent_executor.telemetry import agents  # noqa: PLC0415  # imports LangChain
 
@@ -91,7 +98,7 @@ class Service:
 
         made = graphs(
             settings,
-            Saver(self._pool, writer),
+            saver,
             self._tools,
             http_request=built_in.http_request(settings),
             mcp=built_in.mcp_tools(settings),
@@ -217,6 +224,7 @@ async def _prepare() -> None:
     A job makes thousands of objects and mostly no cycles: looked for after every 700 they cost a thirtieth of its time.
     """
     await builder.warm()
+    await asyncio.to_thread(importlib.import_module, "agent_executor.services.checkpoints")
     gc.freeze()
     gc.set_threshold(YOUNG_OBJECTS)
 

@@ -45,7 +45,7 @@ class Builder:
     def __init__(
         self,
         settings: Settings,
-        saver: "BaseCheckpointSaver[Any] | None",
+        saver: "Callable[[], BaseCheckpointSaver[Any] | None]",
         tools: ToolRunner,
         *,
         http_request: "BaseTool | None" = None,
@@ -53,6 +53,7 @@ class Builder:
         watch: "Watch | None" = None,
         kept: int = KEPT,
     ) -> None:
+        """`saver` is asked on the event loop, for every graph: what it returns is imported by then, and not before."""
         self._settings = settings
         self._saver = saver
         self._runner = tools
@@ -92,7 +93,7 @@ class Builder:
         tools = {"http_request": [self._http_request]} if self._http_request else {}
         for i, tool in enumerate(definition.tool_definitions):
             tools[tool.name] = await self._tools(tool, f"tool_definitions[{i}]")
-        return await asyncio.to_thread(self._compile, definition, tools)
+        return await asyncio.to_thread(self._compile, definition, tools, self._saver())
 
     async def _tools(self, tool: ToolDefinition, path: str) -> "list[BaseTool]":
         from agent_executor.core.tools import scripted  # noqa: PLC0415  # imports LangChain
@@ -108,12 +109,15 @@ class Builder:
         return [scripted(tool.name, tool.runtime.script, spec, self._runner, tool.description)]
 
     def _compile(
-        self, definition: Definition, tools: "Mapping[str, Sequence[BaseTool]]"
+        self,
+        definition: Definition,
+        tools: "Mapping[str, Sequence[BaseTool]]",
+        saver: "BaseCheckpointSaver[Any] | None",
     ) -> "CompiledStateGraph[Any, Any, Any, Any]":
         from agent_executor.core import graph  # noqa: PLC0415  # imports deepagents
 
         try:
-            return graph.compile_graph(definition, self._settings, self._saver, tools, self._watch)
+            return graph.compile_graph(definition, self._settings, saver, tools, self._watch)
         except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError, ImportError) as error:
             # What the libraries refuse they will refuse again: a failed job, never a retry loop.
             why = f"agent_definition: cannot be built: {type(error).__name__}: {str(error)[:200]}"

@@ -34,8 +34,11 @@ from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
 from agent_executor.services.database import retried, storable
 from agent_executor.services.serde import Serde
-from agent_executor.services.writer import LINGER_SECONDS, Rows, Writer
+from agent_executor.services.writer import Rows, Writer
 
+# A first node that takes longer has its input's checkpoints stored meanwhile. Long against what LangGraph needs to come
+# to a node's end, on a busy machine too: sent by themselves, they are a commit that the next one waits for.
+HOLD_SECONDS = 0.05
 FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ out of the metadata
 
 
@@ -52,6 +55,7 @@ class Fence:
     empty: bool = False
     triggers: Container[str] | None = field(default=None, repr=False)  # the channels of the graph that start a node
     held: Rows = field(default_factory=Rows, repr=False)
+    inputs: set[str] = field(default_factory=set, repr=False)  # checkpoints whose one task spreads the run's input
     over: bool = False  # the last superstep is held
     sending: asyncio.Task[None] | None = field(default=None, repr=False)
     flying: set[asyncio.Future[None]] = field(default_factory=set, repr=False)  # held checkpoints, on their way
@@ -150,6 +154,8 @@ class Saver(AsyncPostgresSaver):
         fence: Fence | None = configurable.get(FENCE)
         if fence and not namespace:
             fence.over = fence.ends_with(checkpoint)
+        if fence and metadata.get("source") == "input":
+            fence.inputs.add(checkpoint["id"])
         if fence and metadata.get("step", 1) <= 0 and metadata.get("source") in ("input", "loop"):
             self._hold(fence, thread_id, rows)
         else:
@@ -171,7 +177,11 @@ class Saver(AsyncPostgresSaver):
         for number, (channel, value) in enumerate(writes):
             index = WRITES_IDX_MAP.get(channel, number)
             rows.writes[(*names, index)] = (*names, task_path, index, channel, *self.serde.dumps_typed(value))
-        await self._store(config, rows, linger=True)
+        fence: Fence | None = configurable.get(FENCE)
+        if fence and names[2] in fence.inputs and names[:3] in fence.held.checkpoints:
+            fence.held.add(rows)  # no node's work, and made again from the input as the checkpoint is
+        else:
+            await self._store(config, rows, linger=True)
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         """Delete the checkpoints of these runs, with their writes and the blobs that nothing else uses."""
@@ -222,9 +232,9 @@ class Saver(AsyncPostgresSaver):
             if fence.sending is None or fence.sending.done():
                 fence.sending = self.loop.create_task(self._send_held(fence))
             else:
-                self.loop.call_later(LINGER_SECONDS, send)
+                self.loop.call_later(HOLD_SECONDS, send)
 
-        self.loop.call_later(LINGER_SECONDS, send)
+        self.loop.call_later(HOLD_SECONDS, send)
 
     async def _send_held(self, fence: Fence) -> None:
         with contextlib.suppress(LeaseLost, psycopg.Error, ValueError):  # what follows takes them along, or fails too

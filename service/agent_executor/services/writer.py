@@ -19,7 +19,7 @@ from agent_executor.services import writer_statements as sql
 from agent_executor.services.arrays import Blobs, Integers, Texts
 from agent_executor.services.database import retried
 
-LINGER_SECONDS = 0.002  # how long a task's writes wait for the checkpoint that mostly follows at once
+LINGER_SECONDS = 0.005  # how long a task's writes wait for the checkpoint that mostly follows at once
 STATEMENTS = 2  # on their way at a time
 
 

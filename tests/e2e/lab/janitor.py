@@ -1,7 +1,8 @@
 """Ends a lab: `python -I janitor.py DIRECTORY [NETWORK [CONTAINER]]` waits for the end of its input, then cleans up.
 
 What is left then are the node's pods (their shims and processes are nobody's children), its mounts, its cgroups, the
-network namespace, and the directory; where the node is a container, that. Only the standard library is imported: it runs when everything else is gone.
+network namespace, the directory, and the container that is kind's node. Only the standard library is imported: it runs
+when everything else is gone.
 """
 
 import os

@@ -31,14 +31,15 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None
 
 
 def test_kind_is_asked_for_the_labs_networks_and_what_keda_and_the_hpa_need() -> None:
-    config = kind.config("aex-1", "node:1")
+    config = kind.config("aex-1", "node:1", Path("/lab/cni"))
+    mounted = {"hostPath": "/lab/cni", "containerPath": "/etc/cni/net.d", "readOnly": True}
     (patch,) = config.pop("kubeadmConfigPatches")
     assert config == {
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "name": "aex-1",
-        "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16"},
-        "nodes": [{"role": "control-plane", "image": "node:1"}],
+        "networking": {"podSubnet": "10.244.0.0/16", "serviceSubnet": "10.96.0.0/16", "disableDefaultCNI": True},
+        "nodes": [{"role": "control-plane", "image": "node:1", "extraMounts": [mounted]}],
     }
     scaling = {
         "horizontal-pod-autoscaler-sync-period": "5s",

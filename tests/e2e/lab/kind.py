@@ -9,12 +9,14 @@ import os
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.e2e.lab import control_plane as planes
 from tests.e2e.lab import network, pki, processes, state
+from tests.e2e.lab import node as nodes
 from tests.e2e.lab.api import is_true
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.processes import LabError
@@ -26,6 +28,7 @@ KIND = ("kind", "sigs.k8s.io/kind")
 # From the release notes of the kind that tests/go/kind pins: Kubernetes as in tests/go/kubernetes, but for the patch.
 IMAGE = "kindest/node:v1.34.8@sha256:02722c2dedddcfc00febf5d27fbeb9b7b2c14294c82109ff4a85d89ac9ba3256"
 VARIABLE = "E2E_KIND_IMAGE"
+ADDRESSES = Path("/var/lib/cni/networks")  # on the node
 SECONDS = 600
 
 
@@ -54,9 +57,10 @@ def control_plane(name: str, unique: str) -> Iterator[ControlPlane]:
     """
     network.possible()
     with docker.engine():
-        asked = config(unique, image())
+        node_image = image()
         with state.directory(name, unique, container(unique)) as root:
-            (root / "kind.yaml").write_text(yaml.safe_dump(asked))
+            nodes.connect_pods(root / "cni", ADDRESSES)
+            (root / "kind.yaml").write_text(yaml.safe_dump(config(unique, node_image, root / "cni")))
             run("create", "cluster", f"--config={root / 'kind.yaml'}", f"--kubeconfig={root / 'kind.kubeconfig'}")
             told = "{{.State.Pid}} {{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
             pid, address = docker.run("inspect", f"--format={told}", container(unique)).stdout.split()
@@ -77,8 +81,13 @@ def node(plane: ControlPlane) -> Node:
     return Node(plane)
 
 
-def config(name: str, image: str) -> dict[str, Any]:
-    """What kind is asked for: the networks of the lab, and what its control plane is told beside the defaults."""
+def config(name: str, image: str, cni: Path) -> dict[str, Any]:
+    """What kind is asked for: the networks of the lab, and what its control plane is told beside the defaults.
+
+    Pods are connected as on the other way's node. Kind's own network enforces NetworkPolicies, and to it what leads to
+    the lab's processes is no traffic to a pod.
+    """
+    mounted = {"hostPath": str(cni), "containerPath": "/etc/cni/net.d", "readOnly": True}
     patch = {
         "kind": "ClusterConfiguration",
         "apiServer": {"extraArgs": planes.AGGREGATION},
@@ -88,8 +97,8 @@ def config(name: str, image: str) -> dict[str, Any]:
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "name": name,
-        "networking": {"podSubnet": planes.PODS, "serviceSubnet": planes.SERVICES},
-        "nodes": [{"role": "control-plane", "image": image}],
+        "networking": {"podSubnet": planes.PODS, "serviceSubnet": planes.SERVICES, "disableDefaultCNI": True},
+        "nodes": [{"role": "control-plane", "image": image, "extraMounts": [mounted]}],
         "kubeadmConfigPatches": [yaml.safe_dump(patch)],
     }
 

@@ -20,6 +20,7 @@ ALLOWED = (
     "only root",  # nobody becomes root for a test
     "no Docker engine",
     "no base image",  # an engine that reaches no registry, and has none either
+    "no node image",  # the same
 )
 
 

@@ -5,34 +5,29 @@ a pod. It is installed from examples/gitops, as a user would.
 """
 
 import contextlib
-import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
 from tests.e2e.lab import (
     backends,
-    control_plane,
     crossplane,
     external_secrets,
     keda,
-    network,
-    node,
     parameters,
     registry,
-    state,
+    ways,
 )
 from tests.e2e.lab.api import Api, is_true
 from tests.e2e.lab.backends import Backends
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.crossplane import Crossplane
-from tests.e2e.lab.node import Node
 from tests.e2e.lab.parameters import Parameters
-from tests.e2e.lab.processes import RESOLV_CONF, Process, Processes
+from tests.e2e.lab.processes import Process
 from tests.e2e.lab.registry import Registry
+from tests.e2e.lab.ways import Node
 from tools import gomodules, images
 from tools.render_examples import ROOT
 
@@ -90,32 +85,24 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def base(name: str, model: str, *, pods: bool) -> Iterator[tuple[Lab, Path]]:
-    """Everything below the platform tree, and the lab's directory."""
-    unique = f"aex-{secrets.token_hex(4)}"
-    with state.directory(name, unique) as root:
-        inside = network.namespace(unique)
-        (root / RESOLV_CONF).write_text(f"nameserver {inside.address}\nsearch svc.cluster.local cluster.local\n")
-        processes = Processes(root, inside)
-        try:
-            plane = control_plane.start(root, inside, processes)
-            packages = registry.start(inside, processes)
-            store = parameters.start(inside, processes)
-            store.put(SEED)
-            running = crossplane.start(plane, pods=pods)
-            external_secrets.start(plane, store)
-            plane.api.apply(gomodules.directory("github.com/kedacore/keda/v2") / "config" / "crd" / "bases")
-            function = None if pods else crossplane.start_function(plane)
-            yield Lab(model, plane, running, packages, store, function), root
-        finally:
-            processes.stop()
+def base(name: str, model: str, *, pods: bool) -> Iterator[Lab]:
+    """Everything below the platform tree."""
+    with ways.plane(name) as plane:
+        packages = registry.start(plane.network, plane.processes)
+        store = parameters.start(plane.network, plane.processes)
+        store.put(SEED)
+        running = crossplane.start(plane, pods=pods)
+        external_secrets.start(plane, store)
+        plane.api.apply(gomodules.directory("github.com/kedacore/keda/v2") / "config" / "crd" / "bases")
+        function = None if pods else crossplane.start_function(plane)
+        yield Lab(model, plane, running, packages, store, function)
 
 
 @contextlib.contextmanager
 def platform(model: str) -> Iterator[Lab]:
     """A control plane with the platform tree on it, and nobody who runs pods."""
-    with base(f"control-plane-{model}", model, pods=False) as (lab, root):
-        lab.registry.push_packages(root / "packages")
+    with base(f"control-plane-{model}", model, pods=False) as lab:
+        lab.registry.push_packages(lab.plane.root / "packages")
         install(lab)
         crossplane.reach_function(lab.plane)
         lab.api.apply(
@@ -128,12 +115,12 @@ def platform(model: str) -> Iterator[Lab]:
 def full(model: str) -> Iterator[Cluster]:
     """A cluster with a node, KEDA and the servers behind the executors, the function in pods of its own."""
     made = images.built()
-    with base(f"cluster-{model}", model, pods=True) as (lab, root):
-        one = node.start(lab.plane)
+    with base(f"cluster-{model}", model, pods=True) as lab:
+        one = ways.asked().node(lab.plane)
         one.load(made.service, *(f"{EXECUTOR}:{tag}" for tag in TAGS))
         servers = backends.start(lab.plane, SEED)
         keda.start(lab.plane)
-        lab.registry.push_packages(root / "packages", made.function.tarball)
+        lab.registry.push_packages(lab.plane.root / "packages", made.function.tarball)
         install(lab)
         lab.api.until("Function", crossplane.FUNCTION, "", lambda seen: is_true(seen, "Healthy"), "healthy", 120)
         lab.api.apply(

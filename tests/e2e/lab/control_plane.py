@@ -1,6 +1,7 @@
 """A Kubernetes control plane: etcd, the API server and the controller manager, and the users of it."""
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,10 @@ from tools.gomodules import UnavailableError
 
 SERVICES, PODS = "10.96.0.0/16", "10.244.0.0/16"
 API_SERVICE, DNS_SERVICE = "10.96.0.1", "10.96.0.10"
-SCALE_PERIOD = "5s"  # of the HPA controller, whose default is 15 s
+# What the API server is told for the aggregated API of KEDA's metrics, which is behind a Service without pods.
+AGGREGATION = {"enable-aggregator-routing": "true"}
+# Of the HPA controller, whose defaults are 15 s and 5 min.
+SCALING = {"horizontal-pod-autoscaler-sync-period": "5s", "horizontal-pod-autoscaler-downscale-stabilization": "10s"}
 API, MANAGER = 6443, 10257
 PEOPLE = "system:masters"
 
@@ -45,6 +49,16 @@ class ControlPlane:
         return pki.kubeconfig(where, self.server, self.authority.pem, {"token": token})
 
 
+def reached(root: Path, network: Network, processes: Processes, authority: pki.Authority) -> ControlPlane:
+    """One that is at the network's address and trusts an authority, with a certificate for its administrator."""
+    server = f"https://{network.address}:{API}"
+    certificate, key = authority.issue("admin", groups=[PEOPLE]).write(root / "pki", "admin")
+    (root / "pki" / "ca.crt").write_bytes(authority.pem)
+    user = {"client-certificate": str(certificate), "client-key": str(key)}
+    admin = pki.kubeconfig(root / "admin.kubeconfig", server, authority.pem, user)
+    return ControlPlane(root, network, processes, authority, server, Api(admin))
+
+
 def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
     """Start one whose data is below `root`.
 
@@ -58,11 +72,9 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
     )
     etcd = _etcd(root, processes)
     authority = pki.authority("agent-executor-lab")
-    (root / "pki").mkdir()
-    (root / "pki" / "ca.crt").write_bytes(authority.pem)
+    plane = reached(root, network, processes, authority)
     signing = root / "pki" / "service-accounts.key"
     signing.write_bytes(pki.signing_key())
-    server = f"https://{network.address}:{API}"
     certificate, key = authority.issue(
         "kube-apiserver", hosts=("localhost", "127.0.0.1", network.address, API_SERVICE, "kubernetes.default.svc")
     ).write(root / "pki", "kube-apiserver")
@@ -72,15 +84,7 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
     kubelet, kubelet_key = authority.issue("kube-apiserver-kubelet-client", groups=[PEOPLE]).write(
         root / "pki", "to-kubelet"
     )
-    ca = root / "pki" / "ca.crt"
-    admin_certificate, admin_key = authority.issue("admin", groups=[PEOPLE]).write(root / "pki", "admin")
-    admin = pki.kubeconfig(
-        root / "admin.kubeconfig",
-        server,
-        authority.pem,
-        {"client-certificate": str(admin_certificate), "client-key": str(admin_key)},
-    )
-    api = Api(admin)
+    ca, api = root / "pki" / "ca.crt", plane.api
     processes.start(
         "kube-apiserver",
         [
@@ -104,8 +108,7 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={signing}",
             f"--service-account-signing-key-file={signing}",
-            # For the aggregated API of KEDA's metrics.
-            "--enable-aggregator-routing=true",
+            *_flags(AGGREGATION),
             f"--requestheader-client-ca-file={root / 'pki' / 'front-proxy-ca.crt'}",
             "--requestheader-allowed-names=front-proxy-client",
             "--requestheader-extra-headers-prefix=X-Remote-Extra-",
@@ -119,7 +122,6 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
             "GOGC": "400"
         },  # there is more memory here than there are cores: a fifth of its CPU were the collector's
     )
-    plane = ControlPlane(root, network, processes, authority, server, api)
     processes.start(
         "kube-controller-manager",
         [
@@ -134,12 +136,15 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
             f"--cluster-cidr={PODS}",
             "--allocate-node-cidrs=true",
             f"--service-cluster-ip-range={SERVICES}",
-            f"--horizontal-pod-autoscaler-sync-period={SCALE_PERIOD}",
-            "--horizontal-pod-autoscaler-downscale-stabilization=10s",
+            *_flags(SCALING),
         ],
         lambda: listens(network.address, MANAGER) and bool(api.get("ServiceAccount", "default", "default")),
     )
     return plane
+
+
+def _flags(values: Mapping[str, str]) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items()]
 
 
 def _etcd(root: Path, processes: Processes) -> str:

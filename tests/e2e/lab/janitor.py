@@ -1,7 +1,8 @@
-"""Ends a lab: `python -I janitor.py DIRECTORY [NETWORK]` waits for the end of its standard input, then cleans up.
+"""Ends a lab: `python -I janitor.py DIRECTORY [NETWORK [CONTAINER]]` waits for the end of its input, then cleans up.
 
 What is left then are the node's pods (their shims and processes are nobody's children), its mounts, its cgroups, the
-network namespace, and the directory. Only the standard library is imported: it runs when everything else is gone.
+network namespace, the directory, and the container that is kind's node. Only the standard library is imported: it runs
+when everything else is gone.
 """
 
 import os
@@ -19,9 +20,12 @@ SECONDS = 30
 
 def main() -> int:
     """Wait, clean up, and say by the exit status whether all is gone."""
-    root, network = Path(sys.argv[1]), (sys.argv[2:] or [""])[0]
+    directory, network, container = (*sys.argv[1:], "", "")[:3]
+    root = Path(directory)
     sys.stdin.buffer.read()
-    gone = until(lambda: not end_processes(root, network))
+    # The container first: an engine starts a node of kind's again when its first process is killed.
+    gone = not container or remove(container)
+    gone &= until(lambda: not end_processes(root, network))
     gone &= until(lambda: not unmount(root))
     remove_cgroups(root)
     if network and Path("/run/netns", network).exists():
@@ -36,6 +40,13 @@ def until(done: Callable[[], bool]) -> bool:
     while not (is_done := done()) and time.monotonic() < deadline:
         time.sleep(0.1)
     return is_done
+
+
+def remove(container: str) -> bool:
+    """Remove a container and its volumes; returns whether it is gone, which it is if it never came to be."""
+    command = [os.environ.get("DOCKER", "docker"), "rm", "--force", "--volumes", container]
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+    return done.returncode == 0 or "No such container" in done.stderr
 
 
 def end_processes(root: Path, network: str) -> bool:

@@ -34,8 +34,8 @@ class Network:
         return (*self.enter, "unshare", "--mount", "sh", "-c", script, "sh", str(resolv_conf))
 
 
-def namespace(name: str) -> Network:
-    """A new one; the janitor of the lab removes it.
+def possible() -> None:
+    """Refuse a machine on which no namespace can be named.
 
     Raises:
         UnavailableError: not root, or iproute2 is not on this machine.
@@ -44,6 +44,21 @@ def namespace(name: str) -> Network:
         raise UnavailableError("a network namespace: only root makes one")
     if not shutil.which("ip"):
         raise UnavailableError("ip is not on this machine (Debian has it in iproute2)")
+
+
+def attached(name: str, pid: int, address: str) -> Network:
+    """The one that a process is in already, given a name; the janitor of the lab removes the name."""
+    subprocess.run(["ip", "netns", "attach", name, str(pid)], check=True, capture_output=True)
+    return Network(address, name)
+
+
+def namespace(name: str) -> Network:
+    """A new one; the janitor of the lab removes it.
+
+    Raises:
+        UnavailableError: not root, or iproute2 is not on this machine.
+    """
+    possible()
     used = subprocess.run(["ip", "-o", "-4", "address"], capture_output=True, text=True, check=True).stdout
     n = next(n for n in range(256) if OUTSIDE.format(n=n) not in used)
     outside, inside, link = OUTSIDE.format(n=n), INSIDE.format(n=n), f"aex{n}"

@@ -88,9 +88,8 @@ def _inherit_cpuset(cgroup: Path) -> None:
             (cgroup / name).write_text((cgroup.parent / name).read_text())
 
 
-def _containerd(plane: ControlPlane) -> Path:
-    root = plane.root / "containerd"
-    (root / "cni").mkdir(parents=True)
+def connect_pods(directory: Path, addresses: Path) -> None:
+    """Write for the container runtime what pods are connected by, and where their addresses are kept."""
     network = {
         "cniVersion": "0.4.0",
         "name": "pods",
@@ -100,7 +99,7 @@ def _containerd(plane: ControlPlane) -> Path:
                 "type": "ptp",
                 "ipam": {
                     "type": "host-local",
-                    "dataDir": str(root / "addresses"),
+                    "dataDir": str(addresses),
                     "ranges": [[{"subnet": control_plane.PODS}]],
                     "routes": [{"dst": "0.0.0.0/0"}],
                 },
@@ -108,7 +107,13 @@ def _containerd(plane: ControlPlane) -> Path:
             {"type": "portmap", "capabilities": {"portMappings": True}},
         ],
     }
-    (root / "cni" / "10-pods.conflist").write_text(json.dumps(network))
+    directory.mkdir(parents=True)
+    (directory / "10-pods.conflist").write_text(json.dumps(network))
+
+
+def _containerd(plane: ControlPlane) -> Path:
+    root = plane.root / "containerd"
+    connect_pods(root / "cni", root / "addresses")
     socket = root / "containerd.sock"
     config = f"""\
 version = 2

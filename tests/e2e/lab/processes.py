@@ -158,3 +158,14 @@ class Processes:
         """End them all, the newest first."""
         for process in reversed(self.all):
             process.stop()
+
+
+@contextmanager
+def running(root: Path, network: Network, *, nameserver: str) -> Iterator[Processes]:
+    """Those of a lab, with the address of the cluster's DNS; they end with the block."""
+    (root / RESOLV_CONF).write_text(f"nameserver {nameserver}\nsearch svc.cluster.local cluster.local\n")
+    all_of_them = Processes(root, network)
+    try:
+        yield all_of_them
+    finally:
+        all_of_them.stop()

@@ -17,11 +17,11 @@ DOWN_SECONDS = 90
 
 
 @contextlib.contextmanager
-def directory(name: str, network: str = "") -> Iterator[Path]:
-    """A new directory for what a lab keeps; `network` names the network namespace that goes with it."""
+def directory(name: str, network: str = "", container: str = "") -> Iterator[Path]:
+    """A new directory for what a lab keeps; the network namespace and the container of these names go with it."""
     root = Path(tempfile.mkdtemp(prefix=f"agent-executor-{name}-"))
     root.chmod(0o755)  # PostgreSQL runs as another user, and its files are below
-    command = [sys.executable, "-I", janitor.__file__, str(root), network]
+    command = [sys.executable, "-I", janitor.__file__, str(root), network, container]
     with subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True) as caretaker:
         try:
             yield root

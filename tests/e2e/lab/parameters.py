@@ -12,6 +12,7 @@ from tools import pyprograms
 PORT = 4599
 REGION = "us-east-1"
 PREFIX = "/zerotouch/prod/agent-executor"
+SECONDS = 60  # for an answer: moto imports a service with the first request for it
 # moto looks only for the region in it.
 SIGNED = f"AWS4-HMAC-SHA256 Credential=lab/20260101/{REGION}/ssm/aws4_request, SignedHeaders=host, Signature=0"
 
@@ -32,7 +33,7 @@ class Parameters:
     def _call(self, action: str, asked: Mapping[str, object]) -> None:
         headers = {"X-Amz-Target": f"AmazonSSM.{action}", "Authorization": SIGNED}
         headers["Content-Type"] = "application/x-amz-json-1.1"
-        answer = httpx.post(self.url, json=asked, headers=headers, trust_env=False)
+        answer = httpx.post(self.url, json=asked, headers=headers, trust_env=False, timeout=SECONDS)
         if answer.is_error:
             raise LabError(f"{action} {asked.get('Name')}: {answer.text[:500]}")
 

@@ -145,7 +145,9 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         told = _told(conditions, [*changes, *gone])
         if rolls_out:
             _require(told.requirements, plan.claim)
-        fields = status.fields(plan.claim, seen.number(composite, "metadata", "generation"), found, readiness)
+        is_claimed = bool(seen.text(composite, "spec", "claimRef", "name"))
+        generation = None if is_claimed else seen.number(composite, "metadata", "generation")
+        fields = status.fields(plan.claim, generation, found, readiness)
         return Answer(b"".join(objects) + told.SerializeToString(), wire.struct(fields))
 
     def _make_plan(

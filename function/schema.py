@@ -58,7 +58,7 @@ class Status(Model):
     secrets: Annotated[Items[Secret], Field(json_schema_extra=LIST_BY_NAME)] = ()
     """The Secrets that the function makes."""
     observed_generation: Whole | None = None
-    """The composite's generation that this status is about; a claim counts its own apart from that."""
+    """The generation that this status is about; unset on a claim, as the composite that it is of counts apart."""
 
 
 def xrd_claim(given: Platform = platform.DEFAULT, profiles: Mapping[str, SizeProfile] | None = None) -> Manifest:

@@ -40,11 +40,16 @@ SPEC_VALID = Condition("SpecValid", holds=True, reason="Valid")
 
 
 def fields(
-    claim: Claim, generation: int, observed: Mapping[str, Any], readiness: Mapping[str, Readiness]
+    claim: Claim, generation: int | None, observed: Mapping[str, Any], readiness: Mapping[str, Readiness]
 ) -> dict[str, Any]:
-    """The composite's status, without conditions; `generation` is the composite's own."""
+    """The composite's status, without conditions.
+
+    `generation` is the composite's own, None where a claim gets a copy of this: the two count apart, and who compares
+    them, as kstatus does, would wait for ever.
+    """
     deployment = observed.get("deployment")
-    return {
+    told = {} if generation is None else {"observedGeneration": generation}
+    return told | {
         "endpoint": service.endpoint(claim),
         "image": claim.image,
         "size": claim.size,
@@ -57,7 +62,6 @@ def fields(
             for key, name in external_secrets.names(claim).items()
             if key in readiness
         ],
-        "observedGeneration": generation,
     }
 
 

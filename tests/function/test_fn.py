@@ -73,8 +73,12 @@ async def test_the_seeds_claim_becomes_its_objects_before_anything_is_there():
             {"name": "agent-executor-dragonfly", "ready": False},
             {"name": "agent-executor-llm-keys", "ready": False},
         ],
-        "observedGeneration": 3,
     }
+
+
+async def test_a_composite_says_which_generation_its_status_is_about_unless_a_claim_gets_a_copy():
+    assert status(await call(claim()))["observedGeneration"] == 3
+    assert "observedGeneration" not in status(await call(composite()))
 
 
 async def test_a_running_claim_is_ready_in_every_part_and_makes_no_noise():

@@ -45,11 +45,15 @@ NatsUrls = Annotated[
     Field(pattern=r"^(nats|tls|ws|wss)://[^\s,]+(,\s*(nats|tls|ws|wss)://[^\s,]+)*$", repr=False),
     Wants("one NATS URL or several with commas, such as nats://nats.nats.svc:4222"),
 ]
-Host = Annotated[str, Field(pattern=r"^[^\s,]{1,4096}$"), Wants("a host name, an address or a socket directory")]
+Host = Annotated[
+    str, Field(pattern=r"^[^\s,]+$", max_length=4096), Wants("a host name, an address or a socket directory")
+]
 Port = Annotated[int, Field(ge=1, le=65535), Wants("a port from 1 to 65535")]
 AnyPort = Annotated[int, Field(ge=0, le=65535), Wants("a port from 0 (any free one) to 65535")]
 StreamName = Annotated[
-    str, Field(pattern=r"^[^\s.*>/\\\x00-\x1f\x7f]{1,255}$"), Wants("a name without spaces, dots, *, > and slashes")
+    str,
+    Field(pattern=r"^[^\s.*>/\\\x00-\x1f\x7f]+$", max_length=255),
+    Wants("a name without spaces, dots, *, > and slashes"),
 ]
 SubjectPrefix = Annotated[
     str,

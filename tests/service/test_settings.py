@@ -1,6 +1,7 @@
 import pytest
 
 from agent_executor import settings
+from agent_executor.errors import shown
 from agent_executor.settings import SettingsError
 
 CANARY = "canary-3f9a"
@@ -62,6 +63,14 @@ COMPLAINTS = {
     "a schema is counted in bytes": (
         {"POSTGRES_SCHEMA": "ü" * 32},
         f"POSTGRES_SCHEMA: '{'ü' * 32}' is not a schema name of 1 to 63 bytes, not pg_…",
+    ),
+    "a stream's name has a length": (
+        {"NATS_STREAM": "A" * 256},
+        f"NATS_STREAM: {shown('A' * 256)} is not a name without spaces, dots, *, > and slashes",
+    ),
+    "a host's name has a length": (
+        {"POSTGRES_HOST": "h" * 4097},
+        f"POSTGRES_HOST: {shown('h' * 4097)} is not a host name, an address or a socket directory",
     ),
     "hosts are names": (
         {"MCP_ALLOWED_HOSTS": "a.example,b c"},

@@ -1,5 +1,6 @@
 """Crossplane: the core and the RBAC manager as processes with their own ServiceAccounts, with the chart's permissions.
 
+Both are what the chart makes of the platform tree's values, but for how they are run.
 Where the lab has no pods the function runs as a process too, over mTLS like everywhere: its package is installed, and
 its endpoint is said by hand (`--package-runtime=External`). Where there are pods Crossplane runs it from its package.
 """
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.e2e.lab import charts, pki
@@ -17,7 +19,9 @@ from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.control_plane import ControlPlane
 from tests.e2e.lab.processes import Process, listens, until
 from tools import gobinaries, gomodules
+from tools.render_examples import ROOT
 
+APPLICATION = ROOT / "examples" / "gitops" / "bootstrap" / "components" / "01-crossplane.yaml"
 NAMESPACE = "crossplane-system"
 CORE = ("engine", "github.com/crossplane/crossplane/v2/cmd/crossplane")
 FUNCTION = "arun4infra-function-agent-executor"  # as Crossplane names what it installs as a dependency
@@ -55,7 +59,8 @@ def start(plane: ControlPlane, *, pods: bool) -> Crossplane:
     module = gomodules.directory("github.com/crossplane/crossplane/v2")
     plane.api.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})
     chart = module / "cluster" / "charts" / "crossplane"
-    plane.api.apply(*charts.render("crossplane", chart, NAMESPACE, {}, but=RUN_AS_PROCESSES))
+    values = yaml.safe_load(APPLICATION.read_text())["spec"]["source"]["helm"]["valuesObject"]
+    plane.api.apply(*charts.render("crossplane", chart, NAMESPACE, values, but=RUN_AS_PROCESSES))
     core, rbac = (plane.service_account(NAMESPACE, name) for name in ("crossplane", "rbac-manager"))
     certificates = plane.root / "crossplane-client"
     environment = {
@@ -81,7 +86,7 @@ def start(plane: ControlPlane, *, pods: bool) -> Crossplane:
     address = plane.network.address
     started = plane.processes.start(
         "crossplane",
-        [binary, "core", "start", f"--package-runtime=Function={runtime}"],
+        [binary, "core", "start", f"--package-runtime=Function={runtime}", *values["args"]],
         lambda: listens(address, PROBE_PORT),
         environment=environment,
         resolving=True,

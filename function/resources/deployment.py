@@ -123,7 +123,6 @@ def _executor(claim: Claim) -> Container:
         "ports": [_http()],
         "env": _environment(claim),
         "resources": _resources(claim.profile.cpu, claim.profile.memory),
-        "startupProbe": _startup(),
         "livenessProbe": _liveness(),
         "readinessProbe": _readiness(),
         "securityContext": _locked_down(),
@@ -207,7 +206,7 @@ def _locked_down() -> SecurityContext:
 
 @fixed
 def _migration_resources() -> ResourceRequirements:
-    return {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "500m", "memory": "256Mi"}}
+    return {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1000m", "memory": "256Mi"}}
 
 
 @fixed
@@ -224,19 +223,16 @@ def _http() -> ContainerPort:
 
 
 @fixed
-def _startup() -> Probe:
-    """Until it answers no other probe counts; asked every second, as a pod that scales out is waited for."""
-    return {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 1, "failureThreshold": 180}
-
-
-@fixed
 def _liveness() -> Probe:
-    return {"httpGet": {"path": "/health", "port": "http"}, "timeoutSeconds": 5}
+    """Asks late, and not after a startup probe: kubelet asks for readiness up to a second after that has answered."""
+    return {"httpGet": {"path": "/health", "port": "http"}, "initialDelaySeconds": 60, "timeoutSeconds": 5}
 
 
 @fixed
 def _readiness() -> Probe:
-    return {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 5, "timeoutSeconds": 5}
+    """Every second, as a pod that scales out is waited for; failing it takes as long as a server's restart."""
+    asked: Probe = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5}
+    return asked | {"failureThreshold": 15}
 
 
 @fixed

@@ -110,7 +110,7 @@ def test_a_pod_has_longer_to_end_than_the_service_has_to_drain_and_hand_over(pod
 def test_probes_ask_for_paths_that_the_service_answers_without_a_token(pod, given):
     app = create_app(settings.load(given | {"AGENT_EXECUTOR_API_TOKEN": "t"}))
     (container,) = pod["containers"]
-    asked = {container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
+    asked = {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")}
     assert asked == {"/health", "/ready"}
     assert all("security" not in app.openapi()["paths"][path]["get"] for path in asked)
 

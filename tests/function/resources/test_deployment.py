@@ -68,7 +68,7 @@ def test_migrations_run_first_from_the_same_image_with_postgres_alone():
     assert (migrations["name"], migrations["image"]) == ("run-migrations", executor()["image"])
     assert migrations["command"] == ["scripts/ci/run-migrations.sh"]
     assert environment(migrations) == POSTGRES
-    assert migrations["resources"]["limits"] == {"cpu": "500m", "memory": "256Mi"}
+    assert migrations["resources"]["limits"] == {"cpu": "1000m", "memory": "256Mi"}
 
 
 def test_the_environment_is_the_contracts():
@@ -105,13 +105,19 @@ def test_there_is_longer_to_end_than_to_drain():
 
 
 def test_probes_ask_what_the_service_answers():
-    paths = {name: executor()[f"{name}Probe"]["httpGet"] for name in ("startup", "liveness", "readiness")}
+    paths = {name: executor()[f"{name}Probe"]["httpGet"] for name in ("liveness", "readiness")}
     assert paths == {
-        "startup": {"path": "/health", "port": "http"},
         "liveness": {"path": "/health", "port": "http"},
         "readiness": {"path": "/ready", "port": "http"},
     }
     assert executor()["ports"] == [{"name": "http", "containerPort": 8080}]
+
+
+def test_a_pod_is_ready_soon_stays_so_over_a_blip_and_is_not_ended_while_it_starts():
+    ready, alive = executor()["readinessProbe"], executor()["livenessProbe"]
+    assert (ready["periodSeconds"], ready["failureThreshold"]) == (1, 15)
+    assert alive["initialDelaySeconds"] == 60
+    assert "startupProbe" not in executor()  # kubelet would look for readiness a second later
 
 
 def test_no_container_may_do_anything_it_need_not():

@@ -99,9 +99,9 @@ def base(name: str, model: str, *, pods: bool) -> Iterator[Lab]:
 
 
 @contextlib.contextmanager
-def platform(model: str) -> Iterator[Lab]:
-    """A control plane with the platform tree on it, and nobody who runs pods."""
-    with base(f"control-plane-{model}", model, pods=False) as lab:
+def platform(model: str, name: str = "") -> Iterator[Lab]:
+    """A control plane with the platform tree on it, and nobody who runs pods; `name` is for a second one of a model."""
+    with base(f"control-plane-{name or model}", model, pods=False) as lab:
         lab.registry.push_packages(lab.plane.root / "packages")
         install(lab)
         crossplane.reach_function(lab.plane)

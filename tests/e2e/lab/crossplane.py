@@ -7,6 +7,7 @@ its endpoint is said by hand (`--package-runtime=External`). Where there are pod
 
 import sys
 from base64 import b64decode, b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,6 +109,29 @@ def secret(plane: ControlPlane, name: str) -> dict[str, bytes]:
 
 def start_function(plane: ControlPlane) -> Process:
     """Run the function as a process, with a certificate of Crossplane's own authority as its pod would have."""
+    directory = _certified(plane)
+    command = [Path(sys.executable).with_name("function-agent-executor"), "serve"]
+    command += [f"--address=0.0.0.0:{FUNCTION_PORT}", f"--tls-certs-dir={directory}"]
+    return _serving(plane, "function", command)
+
+
+def start_patched(plane: ControlPlane) -> Process:
+    """Run `patched` where the function is expected, which has to be stopped."""
+    directory = plane.root / "function"
+    command = [sys.executable, "-m", "tests.e2e.lab.patched", f"0.0.0.0:{FUNCTION_PORT}", directory]
+    return _serving(plane, "patched", command)
+
+
+def _serving(plane: ControlPlane, name: str, command: Sequence[str | Path]) -> Process:
+    return plane.processes.start(
+        name,
+        command,
+        lambda: listens(plane.network.address, FUNCTION_PORT),
+        environment={"PYTHONDONTWRITEBYTECODE": "1"},
+    )
+
+
+def _certified(plane: ControlPlane) -> Path:
     root = secret(plane, "crossplane-root-ca")
     authority = pki.known(root["tls.crt"], root["tls.key"])
     pair, directory = authority.issue("function", hosts=("localhost",)), plane.root / "function"
@@ -117,17 +141,7 @@ def start_function(plane: ControlPlane) -> Process:
     metadata = {"name": CERTIFICATE, "namespace": NAMESPACE}
     data = {key: b64encode(content).decode() for key, content in held.items()}
     plane.api.apply({"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "data": data})
-    return plane.processes.start(
-        "function",
-        [
-            Path(sys.executable).with_name("function-agent-executor"),
-            "serve",
-            f"--address=0.0.0.0:{FUNCTION_PORT}",
-            f"--tls-certs-dir={directory}",
-        ],
-        lambda: listens(plane.network.address, FUNCTION_PORT),
-        environment={"PYTHONDONTWRITEBYTECODE": "1"},
-    )
+    return directory
 
 
 def reach_function(plane: ControlPlane, seconds: float = 60) -> None:

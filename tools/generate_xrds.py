@@ -1,4 +1,4 @@
-"""The XRDs of both Crossplane models and the CRD of the function's Input."""
+"""The XRDs of both Crossplane models, one of them in the platform tree too, and the CRD of the function's Input."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ def files() -> dict[Path, str]:
     """What there is, by its path from the repository's root."""
     manifests = {
         "apis/claim/definition.yaml": schema.xrd_claim(),
+        "examples/gitops/platform/04-apis/definitions/xagentexecutors.yaml": schema.xrd_claim(),
         "apis/namespaced/definition.yaml": schema.xrd_namespaced(),
         "package/input/agentexecutor.fn.bizmatters.io_agentexecutorplatforms.yaml": schema.input_crd(),
     }

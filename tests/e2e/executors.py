@@ -2,6 +2,7 @@
 
 import contextlib
 import secrets
+import select
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,10 +12,12 @@ from tests.e2e.composed import COMPOSED, LEFT_BY_THEM, NAME
 from tests.e2e.lab import backends, cluster
 from tests.e2e.lab.api import KUBECTL, Api, is_true
 from tests.e2e.lab.cluster import Cluster
+from tests.e2e.lab.processes import LabError
 from tools import gobinaries
 
 SCRIPTED = [{"name": "ALLOW_SCRIPTED_MODEL", "value": "true"}]
 READY_SECONDS = 180
+FORWARD_SECONDS = 30
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ class Executor:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
                 assert process.stdout
+                if not select.select([process.stdout], [], [], FORWARD_SECONDS)[0]:
+                    raise LabError(f"kubectl port-forward: nothing said within {FORWARD_SECONDS} s")
                 yield f"http://{process.stdout.readline().split()[2]}"  # Forwarding from 127.0.0.1:41234 -> 8080
             finally:
                 process.terminate()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from agent_executor.errors import PermanentError
+from agent_executor.errors import PermanentError, shown
 from agent_executor.models import definition
 
 SCRIPT = "from langchain_core.tools import tool\n\n@tool\ndef find(q: str) -> str:\n    'Find.'\n    return q\n"
@@ -237,6 +237,16 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
         "a field of LangGraph's",
         put("nodes", 0, "config", "state_schema", {"__interrupt__": "any"}),
         "nodes[0].config.state_schema: '__interrupt__' is a reserved name, and another would be right",
+    ),
+    (
+        "a field's name is too long for a key",
+        put("nodes", 0, "config", "state_schema", {"ü" * 128: "any"}),
+        f"nodes[0].config.state_schema: {shown('ü' * 128)} is not a name of at most 255 printable bytes",
+    ),
+    (
+        "a field's name has a line feed",
+        put("nodes", 0, "config", "state_schema", {"a\nb": "any"}),
+        f"nodes[0].config.state_schema: {shown('a' + chr(10) + 'b')} is not a name of at most 255 printable bytes",
     ),
     (
         "one field with two types",

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agent_executor.errors import PermanentError, shown
-from agent_executor.models.parts import BUILT_IN, FILE_TOOLS, RESERVED_FIELDS, Definition, StateField
+from agent_executor.models.parts import BUILT_IN, FILE_TOOLS, LONGEST_FIELD, RESERVED_FIELDS, Definition, StateField
 
 FAULTS_SHOWN = 10
 WANTED = {
@@ -77,6 +77,8 @@ def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[
         for name, field in node.config.state_schema.items():
             if name in RESERVED_FIELDS or name.startswith("_") or ":" in name:
                 yield f"{where}.state_schema: {shown(name)} is a reserved name, and another would be right"
+            if not name.isprintable() or len(name.encode()) > LONGEST_FIELD:
+                yield f"{where}.state_schema: {shown(name)} is not a name of at most {LONGEST_FIELD} printable bytes"
             first, there = fields.setdefault(name, (field, f"{where}.state_schema.{name}"))
             if first != field:
                 yield f"{where}.state_schema.{name}: differs from {there}, and the same would be right"

@@ -28,6 +28,7 @@ CORE = ("engine", "github.com/crossplane/crossplane/v2/cmd/crossplane")
 FUNCTION = "arun4infra-function-agent-executor"  # as Crossplane names what it installs as a dependency
 CERTIFICATE = "function-agent-executor-server"
 FUNCTION_PORT, METRICS_PORT, PROBE_PORT = 9443, 8090, 8081
+METRICS_SECONDS = 30  # on a machine whose cores are all at work
 RBAC_PORT = 8080  # of the RBAC manager's metrics, which nobody can move
 RUN_AS_PROCESSES = ("Deployment", "Service")
 SECRETS = {
@@ -46,7 +47,8 @@ class Crossplane:
 
     def calls(self) -> tuple[float, float]:
         """How often it has called functions since it started, and how often it has been answered."""
-        text = httpx.get(f"http://{self.plane.network.address}:{METRICS_PORT}/metrics", trust_env=False).text
+        metrics = f"http://{self.plane.network.address}:{METRICS_PORT}/metrics"
+        text = httpx.get(metrics, trust_env=False, timeout=METRICS_SECONDS).text
         found = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
         asked, answered = (
             sum(sample.value for sample in found if sample.name == f"function_run_function_{what}_total")

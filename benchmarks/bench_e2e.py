@@ -62,13 +62,13 @@ def without_pods(lab: Lab) -> dict[str, float]:
     function, core = (psutil.Process(process_id(one)) for one in (lab.function, lab.crossplane.core))
     # The first claim of a cluster waits for permissions that Crossplane gives itself.
     lab.api.apply(claim(CLAIMS))
-    until(lambda: composed(lab) > 0, "the first claim Synced", 120, every=0.5)
+    until(lambda: composed(lab, 1), "the first claim Synced", 120, every=0.5)
     calls, before = lab.crossplane.calls()[0], [cpu(function), cpu(core)]
     print(f"{CLAIMS} claims at once", file=sys.stderr)
     start = time.monotonic()
     with ThreadPoolExecutor(AT_ONCE) as pool:
         list(pool.map(lambda n: create(lab, claim(n)), range(CLAIMS)))
-    until(lambda: composed(lab) > CLAIMS, f"{CLAIMS} claims Synced", 600, every=0.5)
+    until(lambda: composed(lab, CLAIMS + 1), f"{CLAIMS} claims Synced", 600, every=0.5)
     synced = time.monotonic() - start
     used = [after - one for after, one in zip([cpu(function), cpu(core)], before, strict=True)]
     per_claim = (lab.crossplane.calls()[0] - calls) / CLAIMS
@@ -127,11 +127,15 @@ def create(lab: Lab, manifest: dict[str, Any]) -> None:
     lab.api.http.post(where, json=manifest).raise_for_status()
 
 
-def composed(lab: Lab) -> int:
-    """How many of the claims are Synced, and have their Deployment."""
-    synced = [one for one in lab.api.list("AgentExecutor", cluster.NAMESPACE) if is_true(one, "Synced")]
+def composed(lab: Lab, wanted: int) -> bool:
+    """Whether so many claims are Synced, and have their Deployment, which is looked at last: each look is a load."""
+    synced = {
+        one["metadata"]["name"] for one in lab.api.list("AgentExecutor", cluster.NAMESPACE) if is_true(one, "Synced")
+    }
+    if len(synced) < wanted:
+        return False
     deployed = {one["metadata"]["name"] for one in lab.api.list("Deployment", cluster.NAMESPACE)}
-    return len([one for one in synced if one["metadata"]["name"] in deployed])
+    return len(synced & deployed) >= wanted
 
 
 def settle(lab: Lab) -> None:

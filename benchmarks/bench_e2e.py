@@ -128,7 +128,7 @@ def create(lab: Lab, manifest: dict[str, Any]) -> None:
 
 
 def composed(lab: Lab, wanted: int) -> bool:
-    """Whether so many claims are Synced, and have their Deployment, which is looked at last: each look is a load."""
+    """Whether so many claims are Synced and have their Deployment; they are listed last, as each list is a load."""
     synced = {
         one["metadata"]["name"] for one in lab.api.list("AgentExecutor", cluster.NAMESPACE) if is_true(one, "Synced")
     }

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         VolumeMount,
     )
     from function.schemas.deployment import Deployment, DeploymentStrategy
-    from function.sizes import Range
+    from function.sizes import Range, SizeProfile
 
 HTTP_PORT = 8080
 DRAIN_SECONDS = 120  # how long jobs in hand may take to reach their next checkpoint after SIGTERM
@@ -58,8 +58,7 @@ def render(claim: Claim, _: Platform) -> Deployment:
 
 
 def _template(claim: Claim) -> PodTemplateSpec:
-    asked = claim.pod_template
-    shared = labels(claim)
+    asked, shared = claim.pod_template, labels(claim)
     described: ObjectMeta = {"labels": {**asked.labels, **shared} if asked.labels else shared}
     if asked.annotations:
         described["annotations"] = dict(asked.annotations)
@@ -74,7 +73,7 @@ def _pod(claim: Claim) -> PodSpec:
         "enableServiceLinks": False,  # or every Service of the namespace would add variables, some named like ours
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": _pod_locked_down(),
-        "initContainers": [_migrations(claim.image, claim.postgres_secret, claim.postgres_schema)],
+        "initContainers": [_migrations(claim.image, claim.profile, claim.postgres_secret, claim.postgres_schema)],
         "containers": [_executor(claim)],
         "volumes": [_scratch()],
     }
@@ -103,14 +102,14 @@ def _as_given(model: Model) -> dict[str, Any]:
 
 
 @fixed
-def _migrations(image: str, secret: str, schema: str) -> Container:
+def _migrations(image: str, profile: SizeProfile, secret: str, schema: str) -> Container:
     """Brings the schema up to date, with what it takes to reach PostgreSQL and nothing else."""
     return {
         "name": "run-migrations",
         "image": image,
         "command": ["scripts/ci/run-migrations.sh"],
         "env": _postgres(secret, schema),
-        "resources": _migration_resources(),
+        "resources": _migration_resources(profile.cpu.limit, profile.memory.limit),
         "securityContext": _locked_down(),
         "volumeMounts": [_tmp()],
     }
@@ -205,8 +204,9 @@ def _locked_down() -> SecurityContext:
 
 
 @fixed
-def _migration_resources() -> ResourceRequirements:
-    return {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": "1000m", "memory": "256Mi"}}
+def _migration_resources(cpu: str, memory: str) -> ResourceRequirements:
+    """Little is asked for; it may use what the executor may, which waits for it, and so the pod no more than that."""
+    return {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": cpu, "memory": memory}}
 
 
 @fixed
@@ -224,15 +224,19 @@ def _http() -> ContainerPort:
 
 @fixed
 def _liveness() -> Probe:
-    """Asks late, and not after a startup probe: kubelet asks for readiness up to a second after that has answered."""
+    """After a minute, in place of a startup probe, behind which readiness would come up to a second later."""
     return {"httpGet": {"path": "/health", "port": "http"}, "initialDelaySeconds": 60, "timeoutSeconds": 5}
 
 
 @fixed
 def _readiness() -> Probe:
-    """Every second, as a pod that scales out is waited for; failing it takes as long as a server's restart."""
-    asked: Probe = {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1, "timeoutSeconds": 5}
-    return asked | {"failureThreshold": 15}
+    """Every second, as a pod that scales out is waited for; one server's restart takes no pod out of the Service."""
+    return {
+        "httpGet": {"path": "/ready", "port": "http"},
+        "periodSeconds": 1,
+        "timeoutSeconds": 3,
+        "failureThreshold": 15,
+    }
 
 
 @fixed

@@ -46,14 +46,16 @@ NatsUrls = Annotated[
     Wants("one NATS URL or several with commas, such as nats://nats.nats.svc:4222"),
 ]
 Host = Annotated[
-    str, Field(pattern=r"^[^\s,]+$", max_length=4096), Wants("a host name, an address or a socket directory")
+    str,
+    Field(pattern=r"^[^\s,]+$", max_length=4096),
+    Wants("a host name, an address or a directory, at most 4096 characters"),
 ]
 Port = Annotated[int, Field(ge=1, le=65535), Wants("a port from 1 to 65535")]
 AnyPort = Annotated[int, Field(ge=0, le=65535), Wants("a port from 0 (any free one) to 65535")]
 StreamName = Annotated[
     str,
     Field(pattern=r"^[^\s.*>/\\\x00-\x1f\x7f]+$", max_length=255),
-    Wants("a name without spaces, dots, *, > and slashes"),
+    Wants("a name without spaces, dots, *, > and slashes, at most 255 characters"),
 ]
 SubjectPrefix = Annotated[
     str,

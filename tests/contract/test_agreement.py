@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from agent_executor import settings
+from agent_executor.api.health import PROBE_SECONDS
 from agent_executor.api.main import create_app
 from agent_executor.api.service import HAND_OVER_SECONDS
 from agent_executor.services import migrations, streams
@@ -113,6 +114,11 @@ def test_probes_ask_for_paths_that_the_service_answers_without_a_token(pod, give
     asked = {container[probe]["httpGet"]["path"] for probe in ("livenessProbe", "readinessProbe")}
     assert asked == {"/health", "/ready"}
     assert all("security" not in app.openapi()["paths"][path]["get"] for path in asked)
+
+
+def test_kubelet_waits_longer_for_readiness_than_the_service_for_what_it_asks(pod):
+    (container,) = pod["containers"]
+    assert container["readinessProbe"]["timeoutSeconds"] > PROBE_SECONDS
 
 
 def test_ports_are_one_number_from_the_service_to_the_policy(objects, pod, given):

@@ -1,12 +1,14 @@
 """The pages of docs/how-to that move a platform: to the namespaced model, and from a patch-and-transform Composition.
 
-What the pages say is done here, step by step: who changes one changes the other.
+Each test walks a page's steps: change both together.
 """
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.e2e import executors
 from tests.e2e.composed import COMPOSED, NAME, applied, identities
@@ -15,19 +17,21 @@ from tests.e2e.lab import cluster, crossplane
 from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Lab
 from tests.e2e.lab.patched import OLD
-from tests.e2e.lab.processes import until
+from tests.e2e.lab.processes import Process, until
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("moves")]
 DEFINITION, COMPOSITION = "xagentexecutors.platform.bizmatters.io", "agent-executor-composition"
 NAMESPACED = "agentexecutors.platform.bizmatters.io"
-KEPT = {"name": "KEPT", "value": "yes"}
-REMOVED = {"name": "REMOVED_LATER", "value": "yes"}
+RESOURCE_NAME = "crossplane.io/composition-resource-name"
+KEPT, REMOVED = {"name": "KEPT", "value": "yes"}, {"name": "REMOVED_LATER", "value": "yes"}
+FORGET = ("--type=merge", '--patch={"metadata":{"finalizers":null}}')
+CLEAR = ("--type=merge", '--patch={"metadata":{"managedFields":[{}]}}')
 
 
 @pytest.fixture(scope="module")
 def moved() -> Iterator[Lab]:
-    """A control plane of its own, because what a cluster's API is changes."""
+    """A control plane of its own, because these tests replace the cluster's API."""
     with cluster.platform("claim", "moves") as lab:
         yield lab
 
@@ -44,6 +48,26 @@ def claims(moved: Lab) -> Iterator[Lab]:
         removed(moved, definition)
 
 
+@contextlib.contextmanager
+def stopped(process: Process) -> Iterator[None]:
+    """A process that does not run inside the block; one that was started there again is left alone."""
+    process.stop()
+    try:
+        yield
+    finally:
+        if process.running is None:
+            process.start()
+
+
+@contextlib.contextmanager
+def running(process: Process) -> Iterator[None]:
+    """A process that is ended with the block."""
+    try:
+        yield
+    finally:
+        process.stop()
+
+
 def removed(lab: Lab, definition: str) -> None:
     """Delete an API and its Composition, and see them gone, as the page says."""
     for kind, name in (("CompositeResourceDefinition", definition), ("Composition", COMPOSITION)):
@@ -58,15 +82,24 @@ def replaced(lab: Lab) -> None:
     lab.api.apply(ROOT / "apis" / "namespaced" / "composition.yaml")
 
 
+def composite_of(lab: Lab, where: str) -> str:
+    """The name of the claim's composite."""
+    return str(lab.api.get("AgentExecutor", NAME, where)["spec"]["resourceRef"]["name"])
+
+
 def variables(deployment: Any) -> set[str]:
     """The names of the executor's environment."""
     return {entry["name"] for entry in deployment["spec"]["template"]["spec"]["containers"][0]["env"]}
 
 
+def own(lab: Lab, where: str) -> list[tuple[str, str]]:
+    """Kind and name of what the composite applied itself: External Secrets makes the Secrets."""
+    return [(kind, name) for kind, name in identities(lab, where) if kind != "Secret"]
+
+
 def owners(lab: Lab, where: str) -> set[str]:
-    """The kinds that own what was composed, and no owner at all as an empty name."""
-    kinds = sorted({kind for kind, _ in identities(lab, where)} - {"Secret"})
-    found = [one for kind in kinds for one in lab.api.list(kind, where) if one["metadata"]["name"].startswith(NAME)]
+    """The kinds that own these objects; '' stands for no owner."""
+    found = [lab.api.get(kind, name, where) for kind, name in own(lab, where)]
     return {(one["metadata"].get("ownerReferences") or [{"kind": ""}])[0]["kind"] for one in found}
 
 
@@ -75,6 +108,7 @@ def test_with_a_pause_the_same_yaml_makes_the_same_objects_again(claims: Lab, ti
         applied(claims, where)
         before = identities(claims, where)
         claims.api.delete("AgentExecutor", NAME, where)
+        claims.api.until_none("XAgentExecutor", "", "", NAME)
         for kind in ("AgentExecutor", *COMPOSED):
             claims.api.until_none(kind, where, "", NAME)
         removed(claims, DEFINITION)
@@ -85,24 +119,18 @@ def test_with_a_pause_the_same_yaml_makes_the_same_objects_again(claims: Lab, ti
 
 
 def test_without_a_pause_nothing_that_runs_is_touched(claims: Lab, timed: Timed) -> None:
-    kubectl = claims.api.kubectl
+    kubectl, core = claims.api.kubectl, claims.crossplane.core
     with executors.namespace(claims.api) as where, timed("Crossplane stopped to the composite being synced"):
         applied(claims, where, env=[KEPT, REMOVED])
-        composite = claims.api.get("AgentExecutor", NAME, where)["spec"]["resourceRef"]["name"]
-        before = identities(claims, where)
-        claims.crossplane.core.stop()
-
-        forget = ("--type=merge", '--patch={"metadata":{"finalizers":null}}')
-        kubectl("patch", "agentexecutor", NAME, "--namespace", where, *forget)
-        kubectl("delete", "agentexecutor", NAME, "--namespace", where)
-        kubectl("patch", "xagentexecutor", composite, *forget)
-        kubectl("delete", "xagentexecutor", composite, "--cascade=orphan")
-        until(lambda: owners(claims, where) == {""}, "no object has an owner", 60)
-        for kind, name in before:
-            if kind != "Secret":
-                clear = ("--type=merge", '--patch={"metadata":{"managedFields":[{}]}}')
-                kubectl("patch", kind, name, "--namespace", where, *clear)
-        claims.crossplane.core.start()
+        composite, before = composite_of(claims, where), identities(claims, where)
+        with stopped(core):
+            kubectl("patch", "agentexecutor", NAME, "--namespace", where, *FORGET)
+            kubectl("delete", "agentexecutor", NAME, "--namespace", where)
+            kubectl("patch", "xagentexecutor", composite, *FORGET)
+            kubectl("delete", "xagentexecutor", composite, "--cascade=orphan")
+            until(lambda: owners(claims, where) == {""}, "no object has an owner", 60)
+            for kind, name in own(claims, where):
+                kubectl("patch", kind, name, "--namespace", where, *CLEAR)
         removed(claims, DEFINITION)
         replaced(claims)
         claims.api.apply(cluster.claim(NAME, where, env=[KEPT, REMOVED]))
@@ -121,35 +149,33 @@ def test_without_a_pause_nothing_that_runs_is_touched(claims: Lab, timed: Timed)
         assert identities(claims, where) == before | {("Deployment", NAME): (uid, generation + 1)}
 
 
-RESOURCE_NAME = "crossplane.io/composition-resource-name"
-
-
 def test_from_templates_the_pods_are_replaced_by_one_rollout(claims: Lab, timed: Timed) -> None:
-    kubectl, function = claims.api.kubectl, claims.function
+    api, function = claims.api, claims.function
     assert function is not None
-    function.stop()
-    templates = crossplane.start_patched(claims.plane)
-    with executors.namespace(claims.api) as where, timed("paused to rolled out"):
-        applied(claims, where)
-        composite = claims.api.get("AgentExecutor", NAME, where)["spec"]["resourceRef"]["name"]
-        before = identities(claims, where)
-        kubectl("annotate", "xagentexecutor", composite, "crossplane.io/paused=true")
-        claims.api.until(
-            "XAgentExecutor",
-            composite,
-            "",
-            lambda seen: condition(seen, "Synced").get("reason") == "ReconcilePaused",
-            "paused",
-        )
-        names = {old: name for name, old in OLD.items()}
-        for kind, name in before:
-            if kind != "Secret":
-                old = claims.api.get(kind, name, where)["metadata"]["annotations"][RESOURCE_NAME]
-                kubectl("annotate", kind, name, "--namespace", where, "--overwrite", f"{RESOURCE_NAME}={names[old]}")
-        templates.stop()
-        function.start()
-        kubectl("annotate", "xagentexecutor", composite, "crossplane.io/paused-")
-        claims.api.until("Deployment", NAME, where, lambda seen: seen["metadata"]["generation"] > 1, "a rollout", 120)
-        claims.api.until("AgentExecutor", NAME, where, lambda seen: is_true(seen, "Synced", "SpecValid"), "synced")
+    (file,) = (cluster.APIS / "compositions").glob("*.yaml")
+    templates = yaml.safe_load(file.read_text())
+    templates["spec"]["pipeline"][0]["step"] = "patch-and-transform"
+    with executors.namespace(api) as where, timed("paused to rolled out"):
+        with stopped(function), running(crossplane.start_patched(claims.plane)):
+            api.apply(templates)
+            applied(claims, where)
+            composite, before = composite_of(claims, where), identities(claims, where)
+            api.kubectl("annotate", "xagentexecutor", composite, "crossplane.io/paused=true")
+            until_synced(claims, composite, "ReconcilePaused")
+            for kind, name in own(claims, where):
+                old = api.get(kind, name, where)["metadata"]["annotations"][RESOURCE_NAME]
+                (new,) = (one for one, theirs in OLD.items() if theirs == old)
+                api.kubectl("annotate", kind, name, "--namespace", where, "--overwrite", f"{RESOURCE_NAME}={new}")
+        api.apply(cluster.APIS / "definitions", cluster.APIS / "compositions")
+        api.kubectl("annotate", "xagentexecutor", composite, "crossplane.io/paused-")
+        until_synced(claims, composite, "ReconcileSuccess")
         uid, generation = before["Deployment", NAME]
+        api.until("Deployment", NAME, where, lambda seen: seen["metadata"]["generation"] > generation, "a rollout")
         assert identities(claims, where) == before | {("Deployment", NAME): (uid, generation + 1)}
+
+
+def until_synced(lab: Lab, composite: str, reason: str) -> None:
+    """Return once a composite gives this reason for being Synced or not."""
+    lab.api.until(
+        "XAgentExecutor", composite, "", lambda seen: condition(seen, "Synced").get("reason") == reason, reason
+    )

@@ -119,6 +119,7 @@ def test_variants_mean_the_same(edit: Callable[[dict[str, Any]], Any]) -> None:
 
 
 NOTES = "config.state_schema.notes"
+LONG_NAME = "is no name of a field, and printable characters and at most 255 bytes would be right"
 FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     (
         "unknown provider",
@@ -241,12 +242,12 @@ FAULTS: list[tuple[str, Callable[[dict[str, Any]], Any], str]] = [
     (
         "a field's name is too long for a key",
         put("nodes", 0, "config", "state_schema", {"ü" * 128: "any"}),
-        f"nodes[0].config.state_schema: {shown('ü' * 128)} is not a name of at most 255 printable bytes",
+        f"nodes[0].config.state_schema: {shown('ü' * 128)} {LONG_NAME}",
     ),
     (
         "a field's name has a line feed",
         put("nodes", 0, "config", "state_schema", {"a\nb": "any"}),
-        f"nodes[0].config.state_schema: {shown('a' + chr(10) + 'b')} is not a name of at most 255 printable bytes",
+        f"nodes[0].config.state_schema: {shown('a' + chr(10) + 'b')} {LONG_NAME}",
     ),
     (
         "one field with two types",

@@ -4,6 +4,8 @@ from agent_executor import settings
 from agent_executor.errors import shown
 from agent_executor.settings import SettingsError
 
+NAMES = "a name without spaces, dots, *, > and slashes, at most 255 characters"
+HOSTS = "a host name, an address or a directory, at most 4096 characters"
 CANARY = "canary-3f9a"
 GIVEN = {
     "NATS_URL": "nats://nats.nats.svc:4222",
@@ -66,11 +68,11 @@ COMPLAINTS = {
     ),
     "a stream's name has a length": (
         {"NATS_STREAM": "A" * 256},
-        f"NATS_STREAM: {shown('A' * 256)} is not a name without spaces, dots, *, > and slashes",
+        f"NATS_STREAM: {shown('A' * 256)} is not {NAMES}",
     ),
     "a host's name has a length": (
         {"POSTGRES_HOST": "h" * 4097},
-        f"POSTGRES_HOST: {shown('h' * 4097)} is not a host name, an address or a socket directory",
+        f"POSTGRES_HOST: {shown('h' * 4097)} is not {HOSTS}",
     ),
     "hosts are names": (
         {"MCP_ALLOWED_HOSTS": "a.example,b c"},

@@ -78,7 +78,8 @@ def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[
             if name in RESERVED_FIELDS or name.startswith("_") or ":" in name:
                 yield f"{where}.state_schema: {shown(name)} is a reserved name, and another would be right"
             if not name.isprintable() or len(name.encode()) > LONGEST_FIELD:
-                yield f"{where}.state_schema: {shown(name)} is not a name of at most {LONGEST_FIELD} printable bytes"
+                right = f"printable characters and at most {LONGEST_FIELD} bytes would be right"
+                yield f"{where}.state_schema: {shown(name)} is no name of a field, and {right}"
             first, there = fields.setdefault(name, (field, f"{where}.state_schema.{name}"))
             if first != field:
                 yield f"{where}.state_schema.{name}: differs from {there}, and the same would be right"

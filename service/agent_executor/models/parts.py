@@ -15,7 +15,7 @@ from agent_executor.errors import shown
 
 # A node costs 20 ms to build and a tool a worker process, so a definition cannot keep a pod busy for minutes.
 MOST_NODES, MOST_TOOLS, MOST_EDGES = 50, 200, 1000
-LONGEST_FIELD = 255  # bytes of a name, which is a part of a primary key
+LONGEST_FIELD = 255  # bytes of a state field's name, which is part of a primary key
 RESERVED_FIELDS = frozenset({"job_usage", "jump_to", "structured_response", "is_last_step", "remaining_steps"})
 """State of our own and of the libraries, as is every name with a leading underscore or a colon."""
 PROVIDERS = ("openai", "anthropic", "ollama", "scripted")

@@ -1,15 +1,16 @@
 """Crossplane: the core and the RBAC manager as processes with their own ServiceAccounts, with the chart's permissions.
 
-Both are what the chart makes of the platform tree's values, but for how they are run.
+The permissions are rendered with the platform tree's values, and the core has their `args`; limits are not enforced.
 Where the lab has no pods the function runs as a process too, over mTLS like everywhere: its package is installed, and
 its endpoint is said by hand (`--package-runtime=External`). Where there are pods Crossplane runs it from its package.
 """
 
 import sys
 from base64 import b64decode, b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import yaml
@@ -89,7 +90,7 @@ def start(plane: ControlPlane, *, pods: bool) -> Crossplane:
     address = plane.network.address
     started = plane.processes.start(
         "crossplane",
-        [binary, "core", "start", f"--package-runtime=Function={runtime}", *values["args"]],
+        [binary, "core", "start", f"--package-runtime=Function={runtime}", *values.get("args", ())],
         lambda: listens(address, PROBE_PORT),
         environment=environment,
         resolving=True,
@@ -121,15 +122,17 @@ def start_patched(plane: ControlPlane) -> Process:
     """Run `patched` where the function is expected, which has to be stopped."""
     directory = plane.root / "function"
     command = [sys.executable, "-m", "tests.e2e.lab.patched", f"0.0.0.0:{FUNCTION_PORT}", directory]
-    return _serving(plane, "patched", command)
+    return _serving(plane, "patched", command, {"PYTHONPATH": str(ROOT)})
 
 
-def _serving(plane: ControlPlane, name: str, command: Sequence[str | Path]) -> Process:
+def _serving(
+    plane: ControlPlane, name: str, command: Sequence[str | Path], environment: Mapping[str, str] = MappingProxyType({})
+) -> Process:
     return plane.processes.start(
         name,
         command,
         lambda: listens(plane.network.address, FUNCTION_PORT),
-        environment={"PYTHONDONTWRITEBYTECODE": "1"},
+        environment={"PYTHONDONTWRITEBYTECODE": "1", **environment},
     )
 
 

@@ -29,8 +29,9 @@ class Patched(FunctionRunner):
         asked.CopyFrom(request)
         _rename(asked.observed.resources, {old: name for name, old in OLD.items()})
         answer = await super().RunFunction(asked, context)
-        pod = answer.desired.resources["deployment"].resource["spec"]["template"]["spec"]
-        del pod["containers"][0]["readinessProbe"]
+        if "deployment" in answer.desired.resources:  # which a refusal has not
+            pod = answer.desired.resources["deployment"].resource["spec"]["template"]["spec"]
+            del pod["containers"][0]["readinessProbe"]
         _rename(answer.desired.resources, OLD)
         return answer
 

@@ -68,7 +68,7 @@ def test_migrations_run_first_from_the_same_image_with_postgres_alone():
     assert (migrations["name"], migrations["image"]) == ("run-migrations", executor()["image"])
     assert migrations["command"] == ["scripts/ci/run-migrations.sh"]
     assert environment(migrations) == POSTGRES
-    assert migrations["resources"]["limits"] == {"cpu": "1000m", "memory": "256Mi"}
+    assert migrations["resources"]["limits"] == executor()["resources"]["limits"]
 
 
 def test_the_environment_is_the_contracts():
@@ -113,11 +113,12 @@ def test_probes_ask_what_the_service_answers():
     assert executor()["ports"] == [{"name": "http", "containerPort": 8080}]
 
 
-def test_a_pod_is_ready_soon_stays_so_over_a_blip_and_is_not_ended_while_it_starts():
+def test_a_pod_is_asked_often_stays_ready_over_a_blip_and_is_not_ended_while_it_starts():
     ready, alive = executor()["readinessProbe"], executor()["livenessProbe"]
-    assert (ready["periodSeconds"], ready["failureThreshold"]) == (1, 15)
-    assert alive["initialDelaySeconds"] == 60
-    assert "startupProbe" not in executor()  # kubelet would look for readiness a second later
+    assert ready["periodSeconds"] == 1
+    assert ready["periodSeconds"] * ready["failureThreshold"] >= 15
+    assert alive["initialDelaySeconds"] >= 60
+    assert "startupProbe" not in executor()  # kubelet may ask for readiness a second later
 
 
 def test_no_container_may_do_anything_it_need_not():

@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.e2e.composed import COMPOSED, LEFT_BY_THEM, NAME
 from tests.e2e.lab import backends, cluster
-from tests.e2e.lab.api import KUBECTL, Api, is_true
+from tests.e2e.lab.api import KUBECTL, Api, condition, is_true
 from tests.e2e.lab.cluster import Cluster
 from tests.e2e.lab.processes import LabError
 from tools import gobinaries
@@ -53,6 +53,12 @@ class Executor:
     def get(self) -> Any:
         """The claim."""
         return self.api.get("AgentExecutor", self.name, self.namespace)
+
+    def is_responsive(self) -> bool:
+        """Whether Crossplane still follows every change: it stops for a while after too many."""
+        composite = self.get()["spec"].get("resourceRef")
+        seen = self.api.get(composite["kind"], composite["name"]) if composite else self.get()
+        return condition(seen, "Responsive").get("status") != "False"
 
     def edit(self, **spec: Any) -> Any:
         """Change fields of the claim, as a commit would."""
@@ -147,6 +153,7 @@ def running(one: Cluster, where: str, name: str = NAME, **spec: Any) -> Iterator
     try:
         executor.ready()
         yield executor
+        assert executor.is_responsive(), "Crossplane has dropped changes: its circuit breaker is open"
     finally:
         one.api.delete("AgentExecutor", name, where)
         executor.until(lambda seen: seen is None, "gone")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from agent_executor import version
+from agent_executor import garbage, version
 from agent_executor.arguments import Failed, Misused, read_definition, read_payload
 from agent_executor.surroundings import (
     DATA_DIR,
@@ -54,8 +54,9 @@ def main() -> None:
 @main.command()
 def serve() -> None:
     """Serve jobs from NATS and HTTP, as the environment says."""
-    from agent_executor.api import main as api  # noqa: PLC0415
-    from agent_executor.telemetry import logs  # noqa: PLC0415
+    with garbage.spared():
+        from agent_executor.api import main as api  # noqa: PLC0415
+        from agent_executor.telemetry import logs  # noqa: PLC0415
 
     settings = read_settings()
     logs.configure(settings.log_level, content=settings.log_content)

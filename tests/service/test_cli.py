@@ -197,6 +197,30 @@ def test_help_costs_no_import_of_the_service() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
+# Run without settings: it imports everything, and then says what is missing.
+SERVES = """
+import gc, sys
+looks = []
+gc.callbacks.append(lambda phase, info: looks.append(phase))
+from agent_executor import cli
+looks.clear()
+try:
+    cli.main(["serve"], standalone_mode=False)
+except cli.click.ClickException as missing:
+    setting, _, _ = missing.format_message().partition(":")
+    print(setting, "agent_executor.api.main" in sys.modules, gc.isenabled(), len(looks) // 2)
+"""
+
+
+def test_the_collector_does_not_look_at_imports_and_does_afterwards() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SERVES], env={}, capture_output=True, text=True, timeout=60, check=False
+    )
+    setting, imported, enabled, looks = done.stdout.split()
+    assert (setting, imported, enabled) == ("NATS_URL", "True", "True")
+    assert int(looks) < 10  # of reading the settings; imports make it look hundreds of times
+
+
 def test_a_job_that_somebody_named_is_reached_whatever_its_name() -> None:
     found: dict[str, Any] = {name: path(name) for name in ("..", "a/b", "é")}
     assert found == {"..": "/jobs/%2E%2E", "a/b": "/jobs/a%2Fb", "é": "/jobs/%C3%A9"}

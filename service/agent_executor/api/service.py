@@ -19,6 +19,7 @@ import structlog
 from nats.aio.client import Client
 from psycopg_pool import PoolTimeout
 
+from agent_executor import garbage
 from agent_executor.api import probes
 from agent_executor.api.parts import Parts
 from agent_executor.core import attempt, builder
@@ -219,13 +220,13 @@ class Service:
 
 
 async def _prepare() -> None:
-    """Import, and spare the collector what stays: to walk 120 000 objects of libraries takes a sixth of a second.
+    """Import what jobs need.
 
     A job makes thousands of objects and mostly no cycles: looked for after every 700 they cost a thirtieth of its time.
     """
-    await builder.warm()
-    await asyncio.to_thread(importlib.import_module, "agent_executor.services.checkpoints")
-    gc.freeze()
+    with garbage.spared():
+        await builder.warm()
+        await asyncio.to_thread(importlib.import_module, "agent_executor.services.checkpoints")
     gc.set_threshold(YOUNG_OBJECTS)
 
 

@@ -7,7 +7,6 @@ ends, and its workers with it, when the service closes the other end.
 """
 
 import contextlib
-import gc
 import json
 import os
 import selectors
@@ -18,6 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NoReturn
 
+from agent_executor import garbage
 from agent_executor.services import sandbox
 from agent_executor.services.tools import script
 
@@ -106,11 +106,10 @@ def main() -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")  # where memory runs out, a worker goes first
     sandbox.shield()
     control = socket.socket(fileno=int(sys.argv[1]))
-    script.prepare()
+    with garbage.spared():  # and a collection in a worker would otherwise copy every page of this heap
+        script.prepare()
     os.nice(NICENESS)
     os.umask(0o077)
-    gc.collect()
-    gc.freeze()  # a collection in a worker would otherwise copy every page of this heap
     _say(control, {"forked": -1, "pid": os.getpid()})
     serve(control)
 

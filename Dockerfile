@@ -11,7 +11,8 @@ COPY LICENSE wheelhous[e] /wheelhouse/
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore PIP_ONLY_BINARY=:all: \
     PIP_FIND_LINKS=/wheelhouse PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=1577836800
 WORKDIR /src
-COPY scripts/ci/install.sh scripts/ci/
+COPY scripts/ci/bytecode.sh scripts/ci/install.sh scripts/ci/
+RUN scripts/ci/bytecode.sh /bytecode
 COPY requirements/ requirements/
 RUN python3 -m venv /build && scripts/ci/install.sh /build requirements/image.txt
 COPY LICENSE README.md CHANGELOG.md pyproject.toml ./
@@ -40,6 +41,7 @@ LABEL org.opencontainers.image.title="function-agent-executor" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 ENV PATH=/opt/agent-executor/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build /bytecode /
 COPY --from=function-build /opt/agent-executor /opt/agent-executor
 WORKDIR /app
 EXPOSE 9443
@@ -58,6 +60,7 @@ LABEL org.opencontainers.image.title="agent-executor" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 ENV PATH=/opt/agent-executor/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
+COPY --from=build /bytecode /
 COPY --from=service-build /opt/agent-executor /opt/agent-executor
 # The Deployment names scripts/ci/run-migrations.sh without a root: it is found from here.
 WORKDIR /app

@@ -70,7 +70,7 @@ def stage(into: Path) -> None:
 
 def key(context: Path) -> str:
     """The hash of every file's path, content and permission to be run, and of the base that they are put on."""
-    found = hashlib.sha256(repr((os.environ.get("BASE_IMAGE"), base_image.official(), base_image.PACKAGES)).encode())
+    found = hashlib.sha256(repr((os.environ.get("BASE_IMAGE"), base_image.official(), base_image.name())).encode())
     for file in sorted(path for path in context.rglob("*") if path.is_file()):
         content = hashlib.sha256(file.read_bytes()).hexdigest()
         found.update(repr((str(file.relative_to(context)), content, os.access(file, os.X_OK))).encode())

@@ -18,6 +18,8 @@ Debian stable http://second.example/debian/
 """
 # As debootstrap is called: --variant, --include, the suite, the directory, the mirror.
 MAKES = """mkdir -p "$4/etc" "$4/usr" "$4/var/cache/apt/archives" "$4/var/lib/apt/lists"
+for library in 3 3.13/json; do mkdir -p "$4/usr/lib/python$library/__pycache__"; done
+touch "$4/usr/lib/python3.13/json/kept.py" "$4/usr/lib/python3.13/json/__pycache__/left.pyc"
 touch "$4/var/cache/apt/archives/python3.deb" "$4/var/lib/apt/lists/found" "$4/usr/kept"
 for told in hostname resolv.conf apt.conf; do echo machine > "$4/etc/$told"; done
 echo "$1 $3 $5" > "$4/usr/called"; echo once >> "$CALLS"
@@ -45,7 +47,13 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_base_is_the_dockerfiles_own_suite_and_python() -> None:
     python, suite = base_image.official()
     assert re.fullmatch(r"3\.\d+\.\d+", python)
-    assert base_image.name() == f"agent-executor-base:{suite}"
+    assert re.fullmatch(rf"agent-executor-base:{suite}-[0-9a-f]{{8}}", base_image.name())
+
+
+def test_a_base_of_other_contents_has_another_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = base_image.name()
+    monkeypatch.setattr(base_image, "LEFT_OUT", (*base_image.LEFT_OUT, "usr/share/doc"))
+    assert base_image.name() != before
 
 
 def test_the_mirror_is_the_one_that_apt_has_debian_itself_from(machine: Path) -> None:
@@ -63,6 +71,7 @@ def test_a_base_is_made_once_and_carries_nothing_of_this_machine(machine: Path, 
         "./etc/apt.conf": b"machine\n",
         "./etc/hostname": b"",
         "./etc/resolv.conf": b"",
+        "./usr/lib/python3.13/json/kept.py": b"",
         "./usr/called": b"--variant=minbase trixie http://mirror.example/debian/\n",
         "./usr/kept": b"",
     }
@@ -101,5 +110,5 @@ def test_an_engine_that_has_the_base_is_not_given_it_again(
     machine: Path, tmp_path: Path, there: int, calls: list[str]
 ) -> None:
     fakes.path(machine, docker=f'echo "$1" >> "{tmp_path}/docker"; [ "$1" = import ] || exit {there}')
-    assert base_image.loaded() == "agent-executor-base:trixie"
+    assert base_image.loaded() == base_image.name()
     assert (tmp_path / "docker").read_text().split() == calls

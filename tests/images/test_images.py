@@ -126,7 +126,7 @@ def test_an_image_says_what_it_is_and_runs_as_nobody(images: Images, half: str) 
 @pytest.mark.parametrize("half", Images._fields)
 def test_the_sbom_lists_what_is_locked_and_ourselves(images: Images, half: str) -> None:
     image = getattr(images, half)
-    sbom = json.loads(docker("run", "--rm", "--entrypoint=cat", image, "/opt/agent-executor/sbom.cdx.json").stdout)
+    sbom = json.loads(written(image))
     listed = {(part["name"].lower().replace("_", "-"), part["version"]) for part in sbom["components"]}
     lock = (ROOT / "requirements" / f"{half}.txt").read_text("utf-8")
     locked = dict(re.findall(r"^([\w.-]+)(?:\[[^]]+\])?==([\w.]+)", lock, re.MULTILINE))
@@ -136,6 +136,31 @@ def test_the_sbom_lists_what_is_locked_and_ourselves(images: Images, half: str) 
     assert {name.replace(".", "-"): version for name, version in listed - ours}.items() <= {
         name.replace(".", "-"): version for name, version in locked.items()
     }.items()
+
+
+# Reads an SBOM, and prints what is wrong with it by CycloneDX's own schema.
+VALIDATE = """
+import json, sys
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+text = sys.stdin.read()
+print(JsonStrictValidator(SchemaVersion.from_version(json.loads(text)["specVersion"])).validate_str(text))
+"""
+
+
+@pytest.mark.parametrize("half", Images._fields)
+def test_the_sbom_is_valid(images: Images, half: str) -> None:
+    """By the tool that wrote it, which only the build's own stage has."""
+    build = ["build", "--quiet", "--target=build", f"--build-arg=BASE_IMAGE={BASE}", *network(), "."]
+    stage = docker(*build).stdout.strip()
+    validate = ["run", "--rm", "--interactive", "--network=none", stage, "/build/bin/python", "-c", VALIDATE]
+    assert docker(*validate, input=written(getattr(images, half))).stdout == "None\n"
+
+
+def written(image: str) -> str:
+    """The SBOM that is in an image."""
+    read = ["--network=none", "--entrypoint=cat", image, "/opt/agent-executor/sbom.cdx.json"]
+    return docker("run", "--rm", *read).stdout
 
 
 def test_the_function_serves_locked_down_and_ends_when_told(images: Images) -> None:

@@ -29,7 +29,14 @@ FROM build AS service-build
 RUN python3 -m venv --without-pip /opt/agent-executor \
     && scripts/ci/install.sh /opt/agent-executor requirements/service.txt /dist/*.whl
 
-FROM ${BASE_IMAGE} AS function
+# What both are put on. Of the base's programs there stay Python and the shell of scripts/ci, for who breaks in to use:
+# no package manager, no coreutils, no perl. `kubectl debug` brings tools to a pod.
+FROM ${BASE_IMAGE} AS bare
+COPY --from=build /bytecode /
+RUN find -H /bin /sbin /usr/bin /usr/sbin /usr/local/bin /usr/local/sbin ! -type d \
+      ! -name sh ! -name dash ! -name python ! -name python3 ! -name 'python3.[0-9][0-9]' -delete
+
+FROM bare AS function
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
@@ -41,14 +48,13 @@ LABEL org.opencontainers.image.title="function-agent-executor" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 ENV PATH=/opt/agent-executor/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-COPY --from=build /bytecode /
 COPY --from=function-build /opt/agent-executor /opt/agent-executor
 WORKDIR /app
 EXPOSE 9443
 USER 65532:65532
 ENTRYPOINT ["function-agent-executor", "serve"]
 
-FROM ${BASE_IMAGE} AS service
+FROM bare AS service
 ARG VERSION=0.0.0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
@@ -60,7 +66,6 @@ LABEL org.opencontainers.image.title="agent-executor" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.created="${CREATED}"
 ENV PATH=/opt/agent-executor/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
-COPY --from=build /bytecode /
 COPY --from=service-build /opt/agent-executor /opt/agent-executor
 # The Deployment names scripts/ci/run-migrations.sh without a root: it is found from here.
 WORKDIR /app

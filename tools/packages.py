@@ -84,6 +84,8 @@ def main() -> int:
     parser.add_argument("--architecture", help="what that image has to be for, such as arm64")
     given = parser.parse_args()
     try:
+        if not given.runtime_image:
+            print(f"without --runtime-image {FUNCTION} has nothing to run", file=sys.stderr)
         for name in PACKAGES:
             runtime = given.runtime_image if name == FUNCTION else None
             print(build(name, BUILT, runtime, given.architecture).relative_to(ROOT))

@@ -11,14 +11,10 @@ cd "$(dirname "$0")/../.."
 }
 registry=${REGISTRY:-ghcr.io/arun4infra}
 version=$(sed -n 's/^version = "\(.*\)"$/\1/p' pyproject.toml)
-revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
-# The commit's own time: two builds of one commit carry the same label.
-created=$(TZ=UTC git log -1 --date=iso-strict-local --format=%cd 2>/dev/null | sed 's/+00:00$/Z/')
 build() {
   target=$1 image=$registry/$2:v$version
   shift 2
-  "${DOCKER:-docker}" build --target "$target" --tag "$image" --build-arg "VERSION=$version" \
-    --build-arg "REVISION=$revision" --build-arg "CREATED=${created:-1970-01-01T00:00:00Z}" "$@" .
+  scripts/ci/build.sh "$image" --target "$target" "$@"
   echo "$image"
 }
 build function function-agent-executor-runtime "$@"

@@ -1,42 +1,37 @@
-"""Both images, built and run by a Docker engine: small, locked down, the same files each time.
+"""Both images, built and run by a Docker engine (`engine` says which): small, locked down, the same files each time."""
 
-`DOCKER` names the client and `DOCKER_HOST` the engine, as for the client itself; `BASE_IMAGE` another base than the
-Dockerfile's. With wheels in `wheelhouse/` (`python -m tools.wheelhouse`) the builds have no network at all.
-"""
-
-import contextlib
-import hashlib
 import json
 import os
 import re
 import subprocess
 import sys
-import tarfile
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import httpx
 import pytest
 
+from tests.images.engine import (
+    BASE,
+    DOCKER,
+    LOCKED_DOWN,
+    copied,
+    docker,
+    inspected,
+    library,
+    network,
+    running,
+    said,
+    stopped,
+    until,
+    written,
+)
 from tests.support.servers import Database
+from tools import base_image, wheelhouse
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800), pytest.mark.xdist_group("images")]
 
-DOCKER = os.environ.get("DOCKER", "docker")
-BASE = (
-    os.environ.get("BASE_IMAGE")
-    or re.findall(r"^ARG BASE_IMAGE=(.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)[0]
-)
-LOCKED_DOWN = (
-    "--read-only",
-    "--cap-drop=ALL",
-    "--security-opt=no-new-privileges",
-    "--user=12345",
-    "--env=HOME=/nowhere",
-)
 MEGABYTE = 1000 * 1000
 
 
@@ -45,16 +40,6 @@ class Images(NamedTuple):
 
     function: str
     service: str
-
-
-def docker(*arguments: str, check: bool = True, **options: Any) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run([DOCKER, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, **options)
-    assert not check or done.returncode == 0, done.stdout[-1000:] + done.stderr[-2000:]
-    return done
-
-
-def network() -> tuple[str, ...]:
-    return ("--network=none",) if any((ROOT / "wheelhouse").glob("*.whl")) else ()
 
 
 @pytest.fixture(scope="session")
@@ -77,34 +62,6 @@ def images() -> Images:
     return Images(function, service)
 
 
-def inspected(image: str) -> Any:
-    return json.loads(docker("image", "inspect", image).stdout)[0]
-
-
-@contextlib.contextmanager
-def running(image: str, *options: str, command: tuple[str, ...] = ()) -> Iterator[str]:
-    """A container's id; it is removed at the end."""
-    container = docker("run", "--detach", *LOCKED_DOWN, *options, image, *command).stdout.strip()
-    try:
-        yield container
-    finally:
-        docker("rm", "--force", container)
-
-
-def until(condition: Any, container: str, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        logs = docker("logs", container)
-        assert time.monotonic() < deadline, logs.stdout[-1000:] + logs.stderr[-2000:]
-        time.sleep(0.1)
-
-
-def stopped(container: str) -> int:
-    """The exit status after SIGTERM."""
-    docker("stop", "--time=30", container)
-    return int(docker("inspect", "--format={{.State.ExitCode}}", container).stdout)
-
-
 @pytest.mark.parametrize(("half", "megabytes"), [("function", 130), ("service", 330)])
 def test_an_image_adds_little_to_its_base(images: Images, half: str, megabytes: int) -> None:
     added = inspected(getattr(images, half))["Size"] - inspected(BASE)["Size"]
@@ -123,19 +80,35 @@ def test_an_image_says_what_it_is_and_runs_as_nobody(images: Images, half: str) 
     assert re.fullmatch(r"[0-9a-f]{40}", labels["revision"])
 
 
+# Prints every program on the PATH.
+PROGRAMS = """
+import os, pathlib
+print(*{file.name for place in os.environ["PATH"].split(":") for file in pathlib.Path(place).glob("*")})
+"""
+
+
+@pytest.mark.parametrize(("half", "own"), [("function", "function-agent-executor"), ("service", "agent-executor")])
+def test_an_image_has_no_program_but_a_shell_python_and_its_environments(images: Images, half: str, own: str) -> None:
+    programs = set(said(getattr(images, half), PROGRAMS).split())
+    environment = set(said(getattr(images, half), "import os; print(*os.listdir('/opt/agent-executor/bin'))").split())
+    assert {"sh", "python3", own} <= programs
+    system = {name for name in programs - environment if not re.fullmatch(r"python(3(\.\d+)?)?", name)}
+    assert system == {"sh", "dash"}
+
+
 @pytest.mark.parametrize("half", Images._fields)
 def test_the_sbom_lists_what_is_locked_and_ourselves(images: Images, half: str) -> None:
     image = getattr(images, half)
     sbom = json.loads(written(image))
     listed = {(part["name"].lower().replace("_", "-"), part["version"]) for part in sbom["components"]}
-    lock = (ROOT / "requirements" / f"{half}.txt").read_text("utf-8")
-    locked = dict(re.findall(r"^([\w.-]+)(?:\[[^]]+\])?==([\w.]+)", lock, re.MULTILINE))
+    lock = wheelhouse.chosen((ROOT / "requirements" / f"{half}.txt").read_text("utf-8"), base_image.official().python)
+    locked = re.findall(r"^([\w.-]+)(?:\[[^]]+\])?==([\w.]+)", lock, re.MULTILINE)
     ours = {part for part in listed if part[0] == "agent-executor"}
     assert sbom["bomFormat"] == "CycloneDX"
     assert len(ours) == 1
-    assert {name.replace(".", "-"): version for name, version in listed - ours}.items() <= {
-        name.replace(".", "-"): version for name, version in locked.items()
-    }.items()
+    assert {(name.replace(".", "-"), version) for name, version in listed - ours} == {
+        (name.replace(".", "-"), version) for name, version in locked
+    }
 
 
 # Reads an SBOM, and prints what is wrong with it by CycloneDX's own schema.
@@ -155,12 +128,6 @@ def test_the_sbom_is_valid(images: Images, half: str) -> None:
     stage = docker(*build).stdout.strip()
     validate = ["run", "--rm", "--interactive", "--network=none", stage, "/build/bin/python", "-c", VALIDATE]
     assert docker(*validate, input=written(getattr(images, half))).stdout == "None\n"
-
-
-def written(image: str) -> str:
-    """The SBOM that is in an image."""
-    read = ["--network=none", "--entrypoint=cat", image, "/opt/agent-executor/sbom.cdx.json"]
-    return docker("run", "--rm", *read).stdout
 
 
 def test_the_function_serves_locked_down_and_ends_when_told(images: Images) -> None:
@@ -211,8 +178,7 @@ print({{(pathlib.Path(file).read_bytes()[4] if pathlib.Path(file).exists() else 
 @pytest.mark.parametrize(("half", "program"), [("function", "function.serve"), ("service", "agent_executor.api.main")])
 def test_nothing_is_compiled_or_compared_with_its_source_at_a_start(images: Images, half: str, program: str) -> None:
     """Nor the standard library, which the official base has no bytecode of, and where nobody can write it."""
-    command = ["--entrypoint=python3", getattr(images, half), "-c", BYTECODE.format(program)]
-    assert docker("run", "--rm", "--network=none", *command).stdout == "{1}\n"  # a hash, and not to be checked
+    assert said(getattr(images, half), BYTECODE.format(program)) == "{1}\n"  # a hash, and not to be checked
 
 
 @pytest.mark.parametrize("half", Images._fields)
@@ -227,27 +193,3 @@ def test_two_builds_hold_the_same_files(images: Images, half: str, tmp_path: Pat
             assert {name for name in first | second if first.get(name) != second.get(name)} == set()
     finally:
         docker("image", "rm", "--force", image)
-
-
-def library(image: str) -> str:
-    """Where an image has Python's standard library."""
-    ask = "import sysconfig; print(sysconfig.get_path('stdlib'))"
-    return docker("run", "--rm", "--network=none", "--entrypoint=python3", image, "-c", ask).stdout.strip()
-
-
-def copied(image: str, path: str, into: Path) -> dict[str, str]:
-    """What is below a path in an image: each file's path, and the digest of its content and metadata."""
-    container = docker("create", image).stdout.strip()
-    try:
-        with into.open("wb") as sink:
-            subprocess.run([DOCKER, "cp", f"{container}:{path}", "-"], stdout=sink, check=True)
-    finally:
-        docker("rm", container)
-    with tarfile.open(into) as archive:
-        return {member.name: digest(archive, member) for member in archive if "/" in member.name}
-
-
-def digest(archive: tarfile.TarFile, member: tarfile.TarInfo) -> str:
-    content = archive.extractfile(member) if member.isfile() else None
-    facts = repr((member.mode, member.uid, member.mtime, member.linkname)).encode()
-    return hashlib.sha256(facts + (content.read() if content else b"")).hexdigest()

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first one on a 
 CLAIM = "resource.customizations.health.platform.bizmatters.io_AgentExecutor"
 COMPOSITE = "resource.customizations.health.platform.bizmatters.io_XAgentExecutor"
 APPLICATION = "resource.customizations.health.argoproj.io_Application"
+COMPOSITE_OF = {"kind": "XAgentExecutor", "name": "agent-executor-x7k2p"}
 
 
 def claim(*conditions: str, **spec: Any) -> dict[str, Any]:
@@ -34,15 +35,30 @@ CASES: dict[str, tuple[dict[str, Any], str, str]] = {
         "Degraded",
         "InvalidSpec: spec.size: what",
     ),
-    "Crossplane may not apply it": (
+    "a composite of which Crossplane may not apply something": (
         claim("SpecValid=True Valid", "Synced=False ReconcileError forbidden", "Ready=False Creating"),
         "Degraded",
         "ReconcileError: forbidden",
+    ),
+    "its claim, which does not say so": (
+        claim("Synced=True ReconcileSuccess", "Ready=False Waiting for its composite", resourceRef=COMPOSITE_OF),
+        "Progressing",
+        "Waiting: for its composite; if it stays so, the conditions of XAgentExecutor agent-executor-x7k2p say why",
     ),
     "a parameter is missing": (
         claim("Synced=True X", "Ready=False Creating", "SecretsReady=False ParameterUnreadable check that /a"),
         "Progressing",
         "ParameterUnreadable: check that /a",
+    ),
+    "a parameter is missing, and there is a composite": (
+        claim("Ready=False Waiting", "SecretsReady=False ParameterUnreadable that /a", resourceRef=COMPOSITE_OF),
+        "Progressing",
+        "ParameterUnreadable: that /a",
+    ),
+    "a composite without a name yet": (
+        claim("Synced=True X", "Ready=False Waiting", resourceRef={"kind": "XAgentExecutor"}),
+        "Progressing",
+        "Waiting: ",
     ),
     "paused": (
         claim("Synced=True X", "Ready=True Available", paused=True),

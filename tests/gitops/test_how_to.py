@@ -9,6 +9,8 @@ from click.testing import CliRunner
 from agent_executor.cli import main
 from function.platform import DEFAULT
 from function.resources import external_secrets
+from tests.gitops.test_tree import ARGO, SECRETS, credentials, one
+from tools import gobinaries, gomodules
 from tools.render_examples import ROOT
 
 DOCS = ROOT / "docs"
@@ -30,6 +32,27 @@ def test_the_ten_parameters_are_those_that_the_secrets_are_made_of() -> None:
     assert [name for name, _ in put] == wanted
     secret = {name for name, kind in put if kind == "SecureString"}
     assert secret == {name for name in wanted if name.endswith(("password", "api_key"))}
+
+
+@pytest.mark.parametrize(("page", "place"), [("first-deployment", "platform/"), ("second-tenant", "tenants/")])
+def test_a_store_reads_its_teams_prefix_alone_with_the_secret_that_the_page_makes(page: str, place: str) -> None:
+    spec = one("AgentExecutor", place)["spec"]
+    prefix = spec.get("externalSecrets", {}).get("parameterPrefix", DEFAULT.external_secrets.parameter_prefix)
+    assert re.findall(r"arn:aws:ssm:\*:\*:parameter([^`]+)", text(page)) == [f"{prefix}/*"]
+    made = re.findall(r"^ *kubectl create secret generic (\S+) --namespace external-secrets", text(page), re.MULTILINE)
+    assert made == [credentials(one("ClusterSecretStore", place))]
+
+
+def test_versions_that_pages_name_are_those_that_are_tested() -> None:
+    argo, maintainers = gomodules.version(ARGO).removeprefix("v"), (DOCS / "maintainers.md").read_text("utf-8")
+    assert f"Argo CD {argo};" in text("first-deployment")
+    assert f"Argo CD {argo}," in maintainers
+    lab = gobinaries.MANIFESTS / "external-secrets"
+    for name, version in {
+        "External Secrets": gomodules.version(SECRETS, lab),
+        "KEDA": gomodules.version("github.com/kedacore/keda/v2"),
+    }.items():
+        assert f"{name} {version.removeprefix('v')}" in " ".join(maintainers.split())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

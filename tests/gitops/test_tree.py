@@ -4,6 +4,8 @@ import functools
 import json
 import re
 from collections.abc import Iterator
+from fnmatch import fnmatch
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,12 +145,31 @@ def test_the_claim_is_the_one_that_everything_began_with() -> None:
     assert tree == first
 
 
-def test_the_store_is_the_one_that_claims_read_through() -> None:
-    store = one("ClusterSecretStore")
-    assert (store["kind"], store["metadata"]["name"]) == (
-        settings().external_secrets.store.kind,
-        settings().external_secrets.store.name,
-    )
+def test_the_stores_are_those_that_the_input_allows() -> None:
+    allowed = [(store.kind, store.name) for store in settings().external_secrets.stores]
+    assert [(d.body["kind"], d.body["metadata"]["name"]) for d in of("ClusterSecretStore")] == allowed
+
+
+def test_a_store_serves_the_namespaces_that_read_through_it_and_no_other() -> None:
+    readers: dict[str, set[str]] = {}
+    for document in of("AgentExecutor") + of("ExternalSecret"):
+        spec = document.body["spec"]
+        store = spec.get("secretStoreRef") or spec.get("externalSecrets", {}).get("store")
+        name = store["name"] if store else settings().external_secrets.store.name
+        readers.setdefault(name, set()).add(document.body["metadata"]["namespace"])
+    conditions = {d.body["metadata"]["name"]: d.body["spec"]["conditions"] for d in of("ClusterSecretStore")}
+    assert {name: [{"namespaces": sorted(found)}] for name, found in readers.items()} == conditions
+
+
+def test_a_store_has_credentials_of_its_own() -> None:
+    stores = of("ClusterSecretStore")
+    assert len({credentials(store.body) for store in stores}) == len(stores)
+
+
+def credentials(store: dict[str, Any]) -> str:
+    """The Secret that a store signs in with."""
+    (name,) = {each["name"] for each in store["spec"]["provider"]["aws"]["auth"]["secretRef"].values()}
+    return str(name)
 
 
 @pytest.mark.parametrize("document", of("Namespace", "platform/03") + of("Namespace", "tenants"), ids=str)
@@ -191,15 +212,47 @@ def test_waves_go_from_what_is_needed_to_what_needs_it() -> None:
     }
     foundation = {waves[name] for name in ("crossplane", "keda", "external-secrets", "nats")}
     assert foundation == {0}
-    assert 0 < waves["04-apis"] < waves["03-intelligence"] < waves["tenant-research"]
+    assert 0 < waves["04-apis"] < waves["03-intelligence"]
     # The databases' passwords come through the store of 03-intelligence, whose claim waits for the databases.
     assert waves["05-databases"] == waves["03-intelligence"]
+    # Argo CD waits for every wave but the last, and a claim may be paused, or wait, for as long as it likes.
+    paths = {d.body["metadata"]["name"]: d.body["spec"].get("source", {}).get("path") for d in of("Application")}
+    claims = {name for name, path in paths.items() if path and of("AgentExecutor", f"{path}/")}
+    assert len(claims) == len(("03-intelligence", "tenant-research"))
+    assert {waves[name] for name in claims} == {max(waves.values())}
     inside = [
         wave(d.body)
         for d in DOCUMENTS
         if d.file.startswith("platform/03-intelligence/") and d.body["kind"] != "ConfigMap"
     ]
     assert wave(one("AgentExecutor", "platform/")) == max(inside)
+
+
+KEPT = {"Prune=false", "Delete=false"}
+
+
+def test_no_commit_deletes_a_volume() -> None:
+    folders = {d.file.rpartition("/")[0] for d in of("StatefulSet")}
+    above = [d for folder in folders for d in of("Namespace", f"{folder}/")]
+    above += [d for d in of("Application") if d.body["spec"].get("source", {}).get("path") in folders]
+    assert len(above) == len(("the namespace", "the Application")) * len(folders)
+    for document in above:
+        assert set(document.body["metadata"]["annotations"]["argocd.argoproj.io/sync-options"].split(",")) >= KEPT
+
+
+def test_what_argo_cd_says_in_its_own_configuration_stays() -> None:
+    ours = one("ConfigMap", "bootstrap/")
+    assert set(ours["metadata"]["annotations"]["argocd.argoproj.io/sync-options"].split(",")) >= KEPT
+    (theirs,) = read(gomodules.directory(ARGO) / "manifests" / "base" / "config" / "argocd-cm.yaml")
+    assert not ours["data"].keys() & theirs["data"].keys()
+
+
+@pytest.mark.parametrize("name", CHARTS)
+def test_a_chart_moves_together_with_the_module_that_it_is_compared_with(name: str) -> None:
+    module, _ = CHARTS[name]
+    rules = [rule for rule in json.loads((ROOT / "renovate.json").read_text())["packageRules"] if "groupName" in rule]
+    named = [rule["matchPackageNames"] for rule in rules if name in rule.get("matchPackageNames", ())]
+    assert any(fnmatch(module, pattern) for pattern in chain(*named))
 
 
 def keys(given: Any, known: Any, path: str = "") -> Iterator[str]:

@@ -8,22 +8,26 @@ from tools import gobinaries, gomodules
 
 NAMESPACE = "external-secrets"
 MODULE = "github.com/external-secrets/external-secrets"
+CREDENTIALS = ("aws-access-token", "aws-access-token-research")
 PROBE_PORT, METRICS_PORT = 8082, 8091
 # No pods, so no webhook and nobody to make its certificates.
 VALUES = {"installCRDs": False, "webhook": {"create": False}, "certController": {"create": False}}
 
 
 def start(plane: ControlPlane, parameters: Parameters) -> Process:
-    """Install it, with the credentials that the ClusterSecretStore of the platform tree names."""
+    """Install it, with the credentials that the ClusterSecretStores of the platform tree name."""
     module = gomodules.directory(MODULE, gobinaries.MANIFESTS / "external-secrets")
     plane.api.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": {"name": "aws-access-token", "namespace": NAMESPACE},
-            "stringData": {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"},
-        },
+        *(
+            {
+                "apiVersion": "v1",
+                "kind": "Secret",
+                "metadata": {"name": name, "namespace": NAMESPACE},
+                "stringData": {"AWS_ACCESS_KEY_ID": "lab", "AWS_SECRET_ACCESS_KEY": "lab"},
+            }
+            for name in CREDENTIALS
+        ),
         module / "deploy" / "crds" / "bundle.yaml",
     )
     chart = module / "deploy" / "charts" / "external-secrets"

@@ -145,10 +145,18 @@ def namespace(api: Api) -> Iterator[str]:
 
 @contextlib.contextmanager
 def running(one: Cluster, where: str, name: str = NAME, **spec: Any) -> Iterator[Executor]:
-    """A READY executor with streams of its own; with its claim all of it goes, which is asserted."""
+    """A READY executor of the seed's claim, with streams of its own."""
     tenant = f"t{secrets.token_hex(4)}"
     given: Mapping[str, Any] = {"size": "small", "nats": streams_of(tenant), "postgresSchema": tenant, "env": SCRIPTED}
-    one.api.apply(cluster.claim(name, where, **{**given, **spec}))
+    with applied(one, cluster.claim(name, where, **{**given, **spec}), tenant) as executor:
+        yield executor
+
+
+@contextlib.contextmanager
+def applied(one: Cluster, claim: Mapping[str, Any], tenant: str) -> Iterator[Executor]:
+    """A claim's READY executor, on its tenant's streams; with its claim all of it goes, which is asserted."""
+    name, where = claim["metadata"]["name"], claim["metadata"]["namespace"]
+    one.api.apply(claim)
     executor = Executor(one, where, name, tenant)
     try:
         executor.ready()

@@ -175,6 +175,26 @@ def test_from_templates_the_pods_are_replaced_by_one_rollout(claims: Lab, timed:
         assert identities(claims, where) == before | {("Deployment", NAME): (uid, generation + 1)}
 
 
+def test_the_api_as_a_package_takes_the_place_of_the_trees_own(claims: Lab, timed: Timed) -> None:
+    """As `variants/configuration-package` says: instead of definitions/ and compositions/, with the same function."""
+    package = ROOT / "examples" / "gitops" / "variants" / "configuration-package" / "configuration.yaml"
+    name = yaml.safe_load(package.read_text())["metadata"]["name"]
+    removed(claims, DEFINITION)
+    with executors.namespace(claims.api) as where, timed("package applied to the claim's Secrets"):
+        claims.api.apply(package)
+        try:
+            claims.api.until("Configuration", name, "", lambda seen: is_true(seen, "Installed", "Healthy"), "healthy")
+            cluster.established(claims, DEFINITION)
+            applied(claims, where)
+            claims.api.delete("AgentExecutor", NAME, where)
+            claims.api.until_none("XAgentExecutor", "", "", NAME)
+        finally:
+            claims.api.delete("Configuration", name)
+            claims.api.until("Configuration", name, "", lambda seen: seen is None, "gone")
+    functions = [one["metadata"]["name"] for one in claims.api.list("Function")]
+    assert functions == [crossplane.FUNCTION]  # the dependency was found, and not installed a second time
+
+
 def until_synced(lab: Lab, composite: str, reason: str) -> None:
     """Return once a composite gives this reason for being Synced or not."""
     lab.api.until(

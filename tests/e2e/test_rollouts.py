@@ -5,21 +5,14 @@ import pytest
 from tests.e2e import executors
 from tests.e2e.conftest import Timed
 from tests.e2e.executors import Executor
+from tests.e2e.inflight import all_run, each_once, slow, steps, taken_over
 from tests.e2e.lab import cluster
 from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Cluster
-from tests.support.observer import Observer, job, plan, turn, until, watching
+from tests.support.observer import job, plan, turn, watching
 
 pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200), pytest.mark.xdist_group("pods")]
-
-
-def slow(seconds: float) -> dict[str, object]:
-    """A definition that takes so long, in steps of a second."""
-    script = {
-        "step": "from langchain_core.tools import tool\n\n\n@tool\ndef step() -> str:\n"
-        '    """Do a step."""\n    return "done"\n'
-    }
-    return plan(*(turn("step", delay_ms=1000) for _ in range(int(seconds))), turn(text="done"), scripts=script)
+STEPS, SECONDS = 20, 3  # a job takes a minute, and a rollout a fraction of that
 
 
 def rolled_out(executor: Executor, tag: str) -> object:
@@ -33,28 +26,23 @@ def rolled_out(executor: Executor, tag: str) -> object:
     return holds
 
 
-async def each_once(observer: Observer, jobs: list[str], seconds: float = 180) -> None:
-    """Every job has completed, and none was reported twice."""
-    for job_id in jobs:
-        assert (await observer.result(job_id, seconds))["type"] == "dev.my-platform.agent.completed"
-    await observer.settled(60)
-    subjects = [result["subject"] for result in await observer.results()]
-    assert sorted(subjects) == sorted(jobs)
-
-
 async def test_an_image_change_rolls_out_with_jobs_in_flight_and_none_is_lost(pods: Cluster, timed: Timed) -> None:
     with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
         async with watching(executor.environment) as observer:
-            jobs = [await observer.publish(job(slow(10))) for _ in range(5)]
-            await until(lambda: '"running"' in executor.http("/jobs?state=running").text, 30, "jobs run")
+            jobs = [await observer.publish(job(slow(STEPS, SECONDS))) for _ in range(5)]
+            await all_run(executor, jobs)
             before = executor.deployment()["metadata"]["generation"]
             with timed("edit to rollout begun"):
                 executor.edit(image=f"{cluster.EXECUTOR}:v1.1.0")
                 executor.until_deployed(lambda seen: seen["metadata"]["generation"] > before, "another generation", 60)
             with timed("edit to rolled out"):
                 executor.until_deployed(rolled_out(executor, "v1.1.0"), "rolled out")
+            # So they were in flight when the old pod was told to go, which was before.
+            assert not await observer.results(), "the rollout took longer than the jobs"
             with timed("all jobs of the rollout done"):
                 await each_once(observer, jobs)
+            assert await steps(observer, jobs) == [STEPS] * len(jobs)
+            assert taken_over(executor) == set(jobs)
             executor.ready()
 
 

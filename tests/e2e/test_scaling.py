@@ -1,35 +1,32 @@
 """KEDA and our executors: out with the lag, in without losing a job, to zero and back."""
 
+from typing import Any
+
 import pytest
 
-from agent_executor.services.redis import replay
 from tests.e2e import executors
 from tests.e2e.conftest import Timed
-from tests.e2e.executors import Executor
+from tests.e2e.inflight import all_run, each_once, slow, steps, taken_over
 from tests.e2e.lab.cluster import Cluster
-from tests.e2e.test_rollouts import each_once, slow
-from tests.support.observer import ECHO, Observer, job, until, watching
+from tests.support.observer import ECHO, job, watching
 
 pytestmark = [pytest.mark.pods, pytest.mark.timeout(1800), pytest.mark.xdist_group("pods")]
 MOST = 3  # pods that fit on the lab's node beside everything else
 SCALE_IN_SECONDS = 900  # the claim's pods go one a minute, after five minutes without a reason to stay
+LOUDER = {"name": "LOG_LEVEL", "value": "DEBUG"}
+STEPS, SECONDS = 30, 3  # a job takes longer than KEDA and the HPA need to take a lower maximum up
 
 
-def replicas(executor: Executor) -> int:
-    """How many pods the Deployment wants: what KEDA's HPA last said."""
-    return int(executor.deployment()["spec"]["replicas"])
-
-
-def crossplanes_fields(executor: Executor) -> str:
-    """What Crossplane owns of the Deployment."""
-    managed = executor.deployment()["metadata"]["managedFields"]
+def crossplanes_fields(deployment: Any) -> str:
+    """What Crossplane owns of a Deployment."""
+    managed = deployment["metadata"]["managedFields"]
     return str([one["fieldsV1"] for one in managed if one["manager"].startswith("apiextensions.crossplane.io")])
 
 
-async def steps(observer: Observer, jobs: list[str]) -> list[int]:
-    """How many steps each of `slow`'s jobs has begun, in whatever pods: more than it has would be one done twice."""
-    told = [await replay(observer.redis, job_id) for job_id in jobs]
-    return [[event["event_type"] for event in events].count("on_tool_start") for events in told]
+def environment(deployment: Any) -> list[dict[str, Any]]:
+    """The variables of the executor's container."""
+    found: list[dict[str, Any]] = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+    return found
 
 
 async def test_sixty_slow_jobs_scale_out_and_in_again_and_each_is_done_once(pods: Cluster, timed: Timed) -> None:
@@ -41,10 +38,13 @@ async def test_sixty_slow_jobs_scale_out_and_in_again_and_each_is_done_once(pods
                 executor.until_deployed(lambda seen: seen["status"].get("readyReplicas") == MOST, f"{MOST} pods")
             with timed("60 jobs published and done"):
                 await each_once(observer, jobs, 300)
-            assert "f:replicas" not in crossplanes_fields(executor)
-            # Crossplane looks at everything again, and leaves the number of pods to KEDA.
-            executor.edit(env=[*executors.SCRIPTED, {"name": "LOG_LEVEL", "value": "DEBUG"}])
-            assert replicas(executor) == MOST
+            assert executor.deployment()["spec"]["replicas"] == MOST
+            # Crossplane applies the Deployment again, and leaves the number of pods to KEDA.
+            executor.edit(env=[*executors.SCRIPTED, LOUDER])
+            edited = executor.until_deployed(lambda seen: LOUDER in environment(seen), "the edit carried out", 60)
+            assert edited["spec"]["replicas"] == MOST
+            assert "f:template" in crossplanes_fields(edited)
+            assert "f:replicas" not in crossplanes_fields(edited)
             executor.ready()
             with timed("drained to one pod"):
                 executor.until_deployed(lambda seen: seen["status"].get("readyReplicas") == 1, "one", SCALE_IN_SECONDS)
@@ -57,16 +57,16 @@ async def test_no_job_is_lost_or_done_twice_when_pods_go_in_the_middle(pods: Clu
     with executors.namespace(pods.api) as where, executors.running(pods, where, scaling=scaling) as executor:
         executor.until_deployed(lambda seen: seen["status"].get("readyReplicas") == MOST, f"{MOST} pods")
         async with watching(executor.environment) as observer:
-            jobs = [await observer.publish(job(slow(15))) for _ in range(15)]
-            await until(
-                lambda: executor.http("/jobs?state=running").text.count('"running"') >= len(jobs), 60, "all run"
-            )
+            jobs = [await observer.publish(job(slow(STEPS, SECONDS))) for _ in range(15)]
+            await all_run(executor, jobs)
             with timed("told to be one to one pod"):
                 executor.edit(scaling={"minReplicas": 1, "maxReplicas": 1})
                 executor.until_deployed(lambda seen: len(executor.pods()) == 1, "one pod")
+            assert not await observer.results(), "the pods went when there was nothing left to do"
             with timed("all jobs of the scale-in done"):
-                await each_once(observer, jobs)
-            assert await steps(observer, jobs) == [15] * len(jobs)
+                await each_once(observer, jobs, 400)
+            assert await steps(observer, jobs) == [STEPS] * len(jobs)
+            assert taken_over(executor)
 
 
 async def test_an_idle_executor_goes_to_zero_and_comes_back_on_the_first_message(pods: Cluster, timed: Timed) -> None:

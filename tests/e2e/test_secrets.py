@@ -1,5 +1,6 @@
 """The Secrets of a claim: what SSM holds, named on the claim where it is missing, and said nowhere else."""
 
+import re
 from base64 import b64decode
 
 import pytest
@@ -9,6 +10,7 @@ from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster, parameters
 from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Lab
+from tests.e2e.lab.processes import until
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
 POSTGRES = {
@@ -21,6 +23,17 @@ LLM = {"OPENAI_API_KEY": cluster.SEED["openai_api_key"], "ANTHROPIC_API_KEY": cl
 def secret(lab: Lab, name: str, where: str) -> dict[str, str]:
     """What a Secret holds."""
     return {key: b64decode(value).decode() for key, value in lab.api.get("Secret", name, where)["data"].items()}
+
+
+def named(message: str, prefix: str) -> set[str]:
+    """The parameters below a prefix that a message names."""
+    return set(re.findall(rf"{re.escape(prefix)}/([a-z_/]+)", message))
+
+
+def told_of(lab: Lab, where: str, prefix: str) -> set[str]:
+    """The parameters that warnings about ExternalSecrets name."""
+    said = [event for event in lab.api.list("Event", where) if event["involvedObject"]["kind"] == "ExternalSecret"]
+    return named(" ".join(event["message"] for event in said if event["type"] == "Warning"), prefix)
 
 
 def test_the_secrets_hold_what_ssm_holds_and_nobody_else_says_it(claims: Lab, where: str, timed: Timed) -> None:
@@ -53,11 +66,20 @@ def test_a_missing_parameter_is_named_on_the_claim_and_heals_by_itself(claims: L
             "AgentExecutor",
             NAME,
             where,
-            lambda seen: "agent-executor-postgres" in condition(seen, "SecretsReady").get("message", ""),
-            "the missing one named",
+            lambda seen: (
+                condition(seen, "SecretsReady").get("reason") == "ParameterUnreadable"
+                and [one["ready"] for one in seen["status"].get("secrets", [])] == [False, True, True]
+            ),
+            "one Secret misses a parameter, and the others are there",
         )
-    assert condition(claim, "SecretsReady")["status"] == "False"
-    assert {one["name"]: one["ready"] for one in claim["status"]["secrets"]}["agent-executor-postgres"] is False
+    said = condition(claim, "SecretsReady")
+    assert said["status"] == "False"
+    assert said["message"].startswith("agent-executor-postgres: ")
+    # External Secrets' condition keeps to itself which one it was, so those of its Secret are all named, and no others.
+    assert named(said["message"], prefix) == {key for key in cluster.SEED if key.startswith("postgres/")}
+    # Its event does name the one: that is where a person looks next.
+    until(lambda: told_of(claims, where, prefix) == {missing}, "the missing one in External Secrets' events", 30)
     with timed("parameter put to healed"):
         claims.parameters.put({missing: cluster.SEED[missing]}, prefix)
         claims.api.until("AgentExecutor", NAME, where, lambda seen: is_true(seen, "SecretsReady"), "healed", 300)
+    assert secret(claims, "agent-executor-postgres", where) == POSTGRES

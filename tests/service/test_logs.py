@@ -3,15 +3,25 @@
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import structlog
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import NoOpTracer
 
-from agent_executor.telemetry import logs
+from agent_executor.telemetry import logs, traces
+from agent_executor.telemetry.traces import Traces
+from tests.support.api import ECHO, serving
+from tests.support.runtime import job
 
 CANARY = "canary-77"
+TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "00b7ad6b71692033"  # zeros in front are part of an id
+PARENT = f"00-{TRACE}-{CALLER}-01"
+JOINED = ("otel_trace_id", "otel_span_id")
 
 
 @pytest.fixture
@@ -55,6 +65,49 @@ def test_a_line_is_an_object_with_time_level_logger_and_the_job(written: io.Stri
         "a.library",
         "j",
     )
+
+
+@pytest.mark.parametrize("exported", [False, True])
+def test_a_line_joins_the_span_that_it_was_written_in(written: io.StringIO, *, exported: bool) -> None:
+    logs.configure("info", stream=written)
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("here") if exported else NoOpTracer()
+    with (
+        logs.about(job_id="j", trace_id="the publisher's"),
+        Traces(tracer).span("process", {}, parent=traces.caller(PARENT, None)) as span,
+    ):
+        structlog.get_logger("here").info("own")
+        logging.getLogger("a.library").warning("foreign")
+    structlog.get_logger("here").info("outside")
+    *inside, outside = lines(written)
+    mine = f"{span.get_span_context().span_id:016x}"
+    assert (mine == CALLER) is not exported, "without an exporter the caller's span is the last one there is"
+    assert [[line[name] for name in JOINED] for line in inside] == [[TRACE, mine]] * 2
+    assert {line["trace_id"] for line in inside} == {"the publisher's"}
+    assert not outside.keys() & set(JOINED)
+
+
+async def test_the_end_of_a_job_joins_the_trace_that_the_job_came_with(
+    written: io.StringIO, env: dict[str, str]
+) -> None:
+    logs.configure("info", stream=written)
+    given = job(ECHO)
+    async with serving(env) as api:
+        await api.http.post("/", json=given, headers={"traceparent": PARENT})
+        assert await api.ended(given["job_id"]) == "completed"
+    (ended,) = (line for line in lines(written) if line["event"] == "job: ended")
+    assert [ended[name] for name in JOINED] == [TRACE, CALLER]
+    assert (ended["job_id"], ended["trace_id"]) == (given["job_id"], given["trace_id"])
+
+
+def test_a_line_costs_nobody_the_import_of_opentelemetry() -> None:
+    program = (
+        "import logging, sys; from agent_executor.telemetry import logs; logs.configure('info');"
+        "logging.getLogger('here').info('said'); print(*(name for name in sys.modules if name.startswith('opentel')))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    line, modules = said.stdout.splitlines()
+    assert json.loads(line)["event"] == "said"
+    assert not modules
 
 
 @pytest.mark.parametrize("content", [False, True])

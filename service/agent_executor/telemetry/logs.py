@@ -4,6 +4,9 @@ Invariants: everything is logged through here, the libraries' own loggers too; a
 answer, a tool's arguments or a secret, unless LOG_CONTENT asks for content. That is why an exception is logged as its
 types and its frames: what a library puts into its text (the request it could not send, the row it could not write) is
 the job's.
+
+`trace_id` is what the job's publisher calls it. The span that a line was written in has other names, `otel_trace_id`
+and `otel_span_id`, in the spelling of a `traceparent`: by them logs and traces join.
 """
 
 import logging
@@ -43,6 +46,7 @@ def configure(level: str, *, content: bool = False, stream: Any = None) -> None:
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
+        _spanned,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
@@ -79,6 +83,15 @@ def about(**names: str | None) -> Iterator[None]:
     """Put names such as `job_id` and `trace_id` on every line of this task, and of those that it starts."""
     with structlog.contextvars.bound_contextvars(**{name: value for name, value in names.items() if value}):
         yield
+
+
+def _spanned(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Put the current span on a line. Without OpenTelemetry there is none, so nobody pays for its import here."""
+    current = getattr(sys.modules.get("opentelemetry.trace"), "get_current_span", None)
+    span = current().get_span_context() if current else None
+    if span and span.is_valid:
+        line["otel_trace_id"], line["otel_span_id"] = f"{span.trace_id:032x}", f"{span.span_id:016x}"
+    return line
 
 
 def _told(error: BaseException, *, content: bool) -> list[dict[str, Any]]:

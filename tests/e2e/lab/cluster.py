@@ -1,7 +1,9 @@
 """Whole labs: a control plane with the platform on it, and with pods.
 
 `platform()` is what CI runs: Kubernetes, Crossplane, the function, External Secrets and parameters, and nobody to run
-a pod. It is installed from examples/gitops, as a user would.
+a pod. Of examples/gitops it has platform/04-apis (a Configuration package stands for all of it but runtime config and
+cluster role in the namespaced model), of 03-intelligence the namespace and the ClusterSecretStore, and the values of
+Crossplane's chart. Everything else is the lab's own.
 """
 
 import contextlib
@@ -105,9 +107,7 @@ def platform(model: str, name: str = "") -> Iterator[Lab]:
         lab.registry.push_packages(lab.plane.root / "packages")
         install(lab)
         crossplane.reach_function(lab.plane)
-        lab.api.apply(
-            INTELLIGENCE / "namespace-intelligence-deepagents.yaml", INTELLIGENCE / "cluster-secret-store.yaml"
-        )
+        lab.api.apply(INTELLIGENCE / "namespace-intelligence-deepagents.yaml", store())
         yield lab
 
 
@@ -123,10 +123,15 @@ def full(model: str) -> Iterator[Cluster]:
         lab.registry.push_packages(lab.plane.root / "packages", made.function.tarball)
         install(lab)
         lab.api.until("Function", crossplane.FUNCTION, "", lambda seen: is_true(seen, "Healthy"), "healthy", 120)
-        lab.api.apply(
-            INTELLIGENCE / "namespace-intelligence-deepagents.yaml", INTELLIGENCE / "cluster-secret-store.yaml"
-        )
+        lab.api.apply(INTELLIGENCE / "namespace-intelligence-deepagents.yaml", store())
         yield Cluster(lab, one, servers)
+
+
+def store() -> dict[str, Any]:
+    """The platform tree's ClusterSecretStore, which serves the namespaces of tests and benchmarks as well."""
+    found: dict[str, Any] = yaml.safe_load((INTELLIGENCE / "cluster-secret-store.yaml").read_text())
+    found["spec"]["conditions"].append({"namespaceRegexes": ["^e2e-[0-9a-f]{8}$", "^alone$"]})
+    return found
 
 
 def install(lab: Lab) -> None:

@@ -1,0 +1,47 @@
+"""Jobs that are being done while their pods come and go, and what proves that none was lost or done twice."""
+
+import json
+
+from agent_executor.services.redis import replay
+from tests.e2e.executors import Executor
+from tests.support.observer import Observer, plan, turn, until
+
+SCRIPT = (
+    'from langchain_core.tools import tool\n\n\n@tool\ndef step() -> str:\n    """Do a step."""\n    return "done"\n'
+)
+
+
+def slow(steps: int, seconds: float = 1) -> dict[str, object]:
+    """A definition that takes so many steps, each of so many seconds: a pod that goes is left at the end of one."""
+    turns = [turn("step", delay_ms=int(seconds * 1000)) for _ in range(steps)]
+    return plan(*turns, turn(text="done"), scripts={"step": SCRIPT})
+
+
+async def all_run(executor: Executor, jobs: list[str]) -> None:
+    """Return once every job is being done, by some pod."""
+
+    def running() -> bool:
+        return {one["job_id"] for one in executor.http("/jobs?state=running").json()["jobs"]} >= set(jobs)
+
+    await until(running, 60, f"{len(jobs)} jobs run")
+
+
+async def each_once(observer: Observer, jobs: list[str], seconds: float = 180) -> None:
+    """Every job has completed, and none was reported twice."""
+    for job_id in jobs:
+        assert (await observer.result(job_id, seconds))["type"] == "dev.my-platform.agent.completed"
+    await observer.settled(60)
+    subjects = [result["subject"] for result in await observer.results()]
+    assert sorted(subjects) == sorted(jobs)
+
+
+async def steps(observer: Observer, jobs: list[str]) -> list[int]:
+    """How many steps each of `slow`'s jobs has begun, in whatever pods: more than it has would be one done twice."""
+    told = [await replay(observer.redis, job_id) for job_id in jobs]
+    return [[event["event_type"] for event in events].count("on_tool_start") for events in told]
+
+
+def taken_over(executor: Executor) -> set[str]:
+    """The jobs that the pods which are there now went on with, after another had begun them."""
+    taken = [json.loads(line) for line in executor.logs().splitlines() if '"job: taken"' in line]
+    return {line["job_id"] for line in taken if line["resumed"]}

@@ -57,7 +57,7 @@ test-slow: setup ## the rest
 e2e: e2e-control-plane e2e-pods ## both end-to-end parts, on real clusters (root, Go, Debian packages; E2E_CLUSTER=kind: Docker)
 
 # On one worker: what is measured is a cluster, and two at once would measure each other.
-e2e-control-plane: setup ## Kubernetes, Crossplane, External Secrets and the function, without pods: what CI runs for every change
+e2e-control-plane: setup ## Kubernetes, Crossplane, External Secrets and the function, without pods: for every change
 	@$(BIN)/python -m pytest -n 0 -m control_plane tests/e2e
 
 e2e-pods: setup ## the same with a node, KEDA, NATS, PostgreSQL and both images

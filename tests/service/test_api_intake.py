@@ -177,6 +177,7 @@ async def test_without_nats_there_is_no_202_but_a_problem_with_a_time_to_retry(e
             assert answer.status_code == 503
             assert answer.headers["retry-after"] == "1"
             problem(answer)
+        assert await api.metric("nats_messages_failed_total") == 0  # counted when it is tried again, and kept
 
 
 async def test_without_postgresql_an_event_is_accepted_soon(env: dict[str, str]) -> None:

@@ -157,6 +157,7 @@ def test_a_malformed_event_is_named_by(payload, headers, job_id):
 
 
 OTHER = TRACE.replace("0af", "1af")
+LATER = f"cc{TRACE[2:]}-what-comes.then"
 TRACES = {
     "an extension of a structured event": (body(ENVELOPE | {"traceparent": TRACE}), STRUCTURED, TRACE),
     "an extension of a binary event": (body(DATA), BINARY | {"ce-traceparent": TRACE}, TRACE),
@@ -173,6 +174,18 @@ TRACES = {
     ),
     "none, as all zeros mean none": (body(DATA), {"traceparent": f"00-{'0' * 32}-b7ad6b7169203331-01"}, None),
     "none": (body(DATA), {}, None),
+    "none, as version 00 has nothing more": (body(DATA), {"traceparent": f"{TRACE}-more"}, None),
+    "a later version": (body(DATA), {"traceparent": f"cc{TRACE[2:]}"}, f"cc{TRACE[2:]}"),
+    "a later version, which may have more": (body(DATA), {"traceparent": LATER}, LATER),
+    "none, as nobody has so much more": (body(DATA), {"traceparent": f"{LATER}{'x' * 300}"}, None),
+    "none, as a later version has a dash first": (body(DATA), {"traceparent": f"cc{TRACE[2:]}more"}, None),
+    "an extension of a version 00 with more is none": (
+        body(ENVELOPE | {"traceparent": f"{TRACE}-{'x' * 530_000}"}),
+        STRUCTURED | {"traceparent": OTHER},
+        OTHER,
+    ),
+    "a header of HTTP": (body(DATA), [(b"traceparent", TRACE.encode())], TRACE),
+    "no header of HTTP that is too long": (body(DATA), [(b"traceparent", f"{TRACE}-x".encode())], None),
 }
 
 
@@ -185,6 +198,19 @@ def test_a_tracestate_comes_with_its_traceparent():
     incoming = cloudevents.parse(body(DATA), {"traceparent": TRACE, "tracestate": "a=1"})
     assert incoming.tracestate == "a=1"
     assert cloudevents.parse(body(DATA), {"tracestate": "a=1"}).tracestate is None
+
+
+@pytest.mark.parametrize(("length", "kept"), [(512, True), (513, False)])
+def test_a_tracestate_is_kept_up_to_the_length_that_everybody_has_to_pass_on(length, kept):
+    state = "a=" + "x" * (length - 2)
+    for payload, headers in (
+        (body(DATA), {"traceparent": TRACE, "tracestate": state}),
+        (body(DATA), [(b"traceparent", TRACE.encode()), (b"tracestate", state.encode())]),
+        (body(DATA), BINARY | {"ce-traceparent": TRACE, "ce-tracestate": state}),
+        (body(ENVELOPE | {"traceparent": TRACE, "tracestate": state}), STRUCTURED),
+    ):
+        incoming = cloudevents.parse(payload, headers)
+        assert (incoming.traceparent, incoming.tracestate) == (TRACE, state if kept else None)
 
 
 ANY_TEXT = st.text(st.characters(codec=None), max_size=20)

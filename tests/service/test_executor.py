@@ -383,6 +383,7 @@ async def test_what_names_no_job_is_refused_after_a_while(env, monkeypatch):
         error = (await outside.told("nobody", "failed"))["data"]["error"]
         assert error["type"] == "unknown_job"
         await until(outside.dead)
+        assert [message["event_type"] for message in await ended(env, "nobody")] == ["end"]
 
 
 async def test_an_interrupted_job_waits_without_a_worker_and_goes_on(env):

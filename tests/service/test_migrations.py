@@ -17,6 +17,7 @@ from tests.support.servers import unique
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = [migration.name for migration in migrations.load()]
+NEXT = f"{len(SHIPPED) + 1:03}"
 ODD_NAMES = ("agent_executor", "Team-A", 'quote"d', "sp ace", "back\\slash", "ünïcode", "select", "a.b", "%s")
 
 
@@ -154,9 +155,11 @@ def test_down_stops_at_the_version_that_is_asked_for(database):
 
 
 def test_a_broken_file_is_named_and_nothing_is_left_behind(database, tmp_path):
-    (copied(tmp_path) / "004_broken.up.sql").write_text("CREATE TABLE fine (a int);\nCREATE TABEL broken (a int);\n")
-    (tmp_path / "004_broken.down.sql").write_text("DROP TABLE fine;")
-    with pytest.raises(MigrationError, match=r'^004_broken\.up\.sql, line 2: syntax error at or near "TABEL"$'):
+    (copied(tmp_path) / f"{NEXT}_broken.up.sql").write_text(
+        "CREATE TABLE fine (a int);\nCREATE TABEL broken (a int);\n"
+    )
+    (tmp_path / f"{NEXT}_broken.down.sql").write_text("DROP TABLE fine;")
+    with pytest.raises(MigrationError, match=rf'^{NEXT}_broken\.up\.sql, line 2: syntax error at or near "TABEL"$'):
         migrations.apply(database.dsn, schema="agent_executor", directory=tmp_path)
     with psycopg.connect(database.dsn) as connection:
         assert not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'agent_executor'").fetchall()
@@ -174,8 +177,8 @@ def test_a_file_changed_after_it_was_applied_is_refused_by_name(database, tmp_pa
 
 
 def test_an_older_release_runs_on_a_newer_schema(database, tmp_path):
-    (copied(tmp_path) / "004_next.up.sql").write_text("SELECT 1;")
-    (tmp_path / "004_next.down.sql").write_text("SELECT 1;")
+    (copied(tmp_path) / f"{NEXT}_next.up.sql").write_text("SELECT 1;")
+    (tmp_path / f"{NEXT}_next.down.sql").write_text("SELECT 1;")
     migrations.apply(database.dsn, schema="agent_executor", directory=tmp_path)
     assert migrations.apply(database.dsn, schema="agent_executor") == []
 

@@ -5,6 +5,7 @@ import pytest
 
 from agent_executor.errors import TemporaryError
 from agent_executor.services import database, outbox
+from agent_executor.services.broker import TooLarge
 from agent_executor.services.jobs import Jobs
 from agent_executor.services.outbox import Outbox
 from tests.service.test_jobs import LEASE, event, new_job
@@ -17,8 +18,12 @@ class Broker:
         self.stored = {}
         self.deliveries = []
         self.away = False
+        self.refused = []
 
     async def publish(self, sent):
+        if len(sent.payload) > 1000:
+            self.refused.append(sent.id)
+            raise TooLarge(sent.subject)
         if self.away:
             raise TemporaryError("nats_unavailable", "no answer")
         self.deliveries.append(sent.id)
@@ -81,6 +86,22 @@ async def test_events_wait_for_a_broker_that_is_away(pool, broker):
     broker.away = False
     assert await box.flush() == 0
     assert broker.deliveries == [done.id]
+
+
+async def test_an_event_that_can_never_go_out_is_tried_once_and_in_nobodys_way(pool, broker, monkeypatch, capsys):
+    monkeypatch.setattr(outbox, "BATCH", 3)
+    hopeless = [await finished(pool, payload=b"x" * 1001) for _ in range(4)]
+    done = [await finished(pool) for _ in range(4)]
+    box = Outbox(pool, broker.publish)
+    assert await box.send(hopeless[0]) is False
+    for _ in range(3):
+        await box.relay()
+    assert broker.deliveries == [one.id for one in done]
+    assert broker.refused == [one.id for one in hopeless]
+    assert await box.depth() == 4, "the metric goes on telling of them"
+    assert capsys.readouterr().out.count("can not be published") == 4
+    assert await Outbox(pool, broker.publish).flush() == 4
+    assert len(broker.refused) == 8, "another process, which may have another server, tries too"
 
 
 async def test_relays_side_by_side_publish_each_event_once(pool, broker, monkeypatch):

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -117,6 +118,36 @@ def test_a_result_above_the_servers_limit_is_a_reference(size, fits):
 def test_a_reference_is_a_whole_url_where_the_platform_said_which():
     event = told(500, PUBLIC_URL="https://agents.example.com/x/").completed(Origin("j"), "x" * 1000)
     assert body(event)["dataref"] == "https://agents.example.com/x/jobs/j/result"
+
+
+def test_a_trace_that_is_none_goes_no_further():
+    event = told().cancelled(Origin("j", f"{TRACE}-{'x' * 530_000}", "a=1"))
+    assert "traceparent" not in body(event) | event.headers
+    assert "tracestate" not in body(event)
+    event = told().cancelled(Origin("j", TRACE, "a=" + "x" * 600_000))
+    assert (body(event)["traceparent"], "tracestate" in body(event)) == (TRACE, False)
+
+
+REFERRED = {
+    "a result": (told().completed(ORIGIN, "x"), "/jobs/job-1/result"),
+    "an interrupt": (told().interrupted(ORIGIN, [], ordinal=1), "/jobs/job-1"),
+    "a reference": (told(0, PUBLIC_URL="https://a.example").completed(ORIGIN, "x"), "/jobs/job-1/result"),
+}
+
+
+@pytest.mark.parametrize(("event", "dataref"), REFERRED.values(), ids=REFERRED)
+def test_an_event_that_was_made_before_is_referred_to_without_its_data(event, dataref):
+    old = {**body(event), "traceparent": f"{TRACE}-{'x' * 530_000}"}
+    old = dataclasses.replace(
+        event, payload=json.dumps(old).encode(), headers={**event.headers, "traceparent": old["traceparent"]}
+    )
+    short = results.referred(old, None)
+    assert body(short) == {
+        **{name: value for name, value in body(event).items() if name not in ("data", "traceparent", "tracestate")},
+        "dataref": dataref,
+    }
+    assert (short.id, short.subject, "traceparent" in short.headers) == (event.id, event.subject, False)
+    assert body(results.referred(event, None))["traceparent"] == TRACE
 
 
 def test_values_that_json_cannot_hold_are_cleaned():

@@ -42,13 +42,15 @@ async def test_what_is_there_is_left_alone_and_every_difference_is_said(given, j
     prefix = nats_names.subject_prefix
     jobs, status, _ = streams.wanted(given)
     await jetstream.add_stream(dataclasses.replace(jobs, max_age=3600, storage=StorageType.MEMORY))
-    await jetstream.add_stream(dataclasses.replace(status, subjects=[f"{prefix}.status.completed"]))
+    subjects = [f"{prefix}.status.completed"]
+    await jetstream.add_stream(dataclasses.replace(status, subjects=subjects, duplicate_window=120))
     await jetstream.add_consumer(given.nats_stream, dataclasses.replace(streams.consumer(given), ack_wait=30))
     ready = await streams.ensure(jetstream, given)
     assert ready.ack_wait == 30.0
     assert ready.drift == (
         f"stream {jobs.name}: storage is memory, and would be right as file",
         f"stream {jobs.name}: max_age is 3600 s, and would be right as 86400 s",
+        f"stream {status.name}: duplicate_window is 120 s, and would be right as 3600 s",
         f"stream {status.name}: does not take {prefix}.status.*, and would be right with it",
         f"consumer {given.nats_consumer}: ack_wait is 30 s, and would be right as 9 s",
     )

@@ -25,6 +25,7 @@ from agent_executor.errors import TemporaryError
 from agent_executor.models.events import JobExecutionEvent
 from agent_executor.models.jobs import Event
 from agent_executor.services import cloudevents, headers
+from agent_executor.services.broker import TooLarge
 from agent_executor.services.cloudevents import STRUCTURED, Incoming, Malformed
 from agent_executor.services.dead_letters import Received
 
@@ -122,12 +123,13 @@ async def _body(request: Request, most: int) -> bytes:
 async def _refuse(service: Parts, body: bytes, raw: list[tuple[bytes, bytes]], malformed: Malformed) -> None:
     """Tell it like any malformed event; each request is one of its own, however alike they are."""
     received = Received(body, _readable(raw), TOKEN, f"http/{uuid.uuid4()}")
-    service.metrics.failed.inc()
     try:
         await service.dead_letters.refuse(received, malformed)
     except TemporaryError as error:
         raise problems.Refused(503, error.message, headers=problems.AGAIN) from None
+    # Not before: who got a 503 tries again.
     service.metrics.dead_letters.inc()
+    service.metrics.failed.inc()
 
 
 def _readable(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -140,6 +142,8 @@ async def _store(service: Parts, incoming: Incoming) -> None:
     subject = service.settings.subject("execute", TOKEN)
     try:
         await service.broker.store(subject, incoming.body, headers.forwarded(incoming.headers))
+    except TooLarge:
+        raise problems.Refused(413, "the body, with its headers, is longer than NATS takes") from None
     except TemporaryError as error:
         raise problems.Refused(503, error.message, headers=problems.AGAIN) from None
     if isinstance(incoming.event, JobExecutionEvent):

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import random
 import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
@@ -44,9 +45,10 @@ from agent_executor.telemetry.traces import Traces
 log = structlog.get_logger()
 
 PURGE_SECONDS = 3600.0
+FIRST_PURGE_SECONDS = (5.0, 30.0)  # after the start: few pods live for an hour, and many may start at once
 PATIENCE_SECONDS = 2.0  # of a caller, for a database that is away: a job has more
 WATCHERS = 1000  # streams of events that are served side by side; more of them take turns
-LOOK_SECONDS = 5.0  # between two looks at the outbox
+LOOK_SECONDS = 5.0  # between two looks at the outbox, and for jobs that nobody will bring again
 LAG_SECONDS = 0.5  # between two looks at the event loop
 YOUNG_OBJECTS = 20_000  # made since the collector last looked at them
 HAND_OVER_SECONDS = 5.0  # after the drain: a write that hangs must not keep the pod
@@ -179,20 +181,24 @@ class Service:
     async def _take_jobs(self) -> None:
         await broker.open_(self._nats, self._settings)
         self._connecting = False
+        self._own(broker.until_closed(self._nats))
         await self._consumer.run(_prepare)
 
     async def _purge(self) -> None:
         """Remove what is older than the retention, now and then, beside other pods."""
+        pause = random.uniform(*FIRST_PURGE_SECONDS)  # noqa: S311  # spreads the load
         while True:
-            await asyncio.sleep(PURGE_SECONDS)
-            with contextlib.suppress(psycopg.Error, PoolTimeout):  # the next hour will do
+            await asyncio.sleep(pause)
+            with contextlib.suppress(psycopg.Error, PoolTimeout):  # the next time will do
                 purged = await self._jobs.purge(older_than_days=self._settings.job_retention_days)
+                pause = PURGE_SECONDS
                 log.info("service: old jobs removed", jobs=purged)
 
     async def _watch_outbox(self) -> None:
         while True:
             with contextlib.suppress(psycopg.Error, PoolTimeout):  # readiness says that the database is away
                 self._metrics.outbox_depth.set(await self._outbox.depth())
+                await self._executor.sweep()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _watch_loop(self) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import structlog
 
-from agent_executor.core import limits, state, streaming
+from agent_executor.core import limits, loggable, state, streaming
 from agent_executor.core.builder import Builder
 from agent_executor.core.classify import attempted
 from agent_executor.core.context import JobContext
@@ -78,7 +78,6 @@ class Attempt:
     def __post_init__(self) -> None:
         """Watch for the first live event."""
         told = self.parts.events.stream(self.job.job_id, self.job.trace_id, self.job.epoch)
-
         begun = False
 
         def emit(event_type: str, data: dict[str, Any]) -> None:
@@ -149,7 +148,8 @@ class Attempt:
                 pause = max(error.retry_after or 0.0, PAUSE_IN_PLACE * 2**number) * random.uniform(1, 1.25)  # noqa: S311
                 if number == TRIES_IN_PLACE - 1 or pause > LONGEST_PAUSE:
                     raise
-                log.info("job: tried again in place", error=error.type, message=error.message, seconds=round(pause, 2))
+                told = loggable.words(error, self.parts.settings)
+                log.info("job: tried again in place", **told, seconds=round(pause, 2))
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
             if self._stopping.is_set():
@@ -242,7 +242,7 @@ class Attempt:
             try:
                 held = await self._renewed()
             except JobError as error:
-                log.warning("job: lease not renewed", error=error.message)
+                log.warning("job: lease not renewed", **loggable.words(error, self.parts.settings))
                 continue
             if not held.ours:
                 self.stop("lost")

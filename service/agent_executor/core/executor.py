@@ -12,6 +12,7 @@ import uuid
 
 import structlog
 
+from agent_executor.core import loggable, strays
 from agent_executor.core.attempt import Attempt, Parts
 from agent_executor.core.classify import attempted
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
@@ -49,14 +50,14 @@ class Executor:
 
     async def handle(self, incoming: Incoming, bury: Bury, *, delivery: int = 1) -> Verdict:
         """See one event to its end. `delivery` counts from 1. Raises nothing but cancellation."""
-        with structlog.contextvars.bound_contextvars(job_id=incoming.job_id, trace_id=incoming.event.trace_id):
+        with loggable.about(incoming.job_id, incoming.event.trace_id):
             try:
                 try:
                     return await self._dispatch(incoming, bury, delivery)
                 except PermanentError as error:
                     return await self._refuse(incoming, error, bury)
             except TemporaryError as error:
-                log.warning("event: put back", error=error.type, message=error.message)
+                log.warning("event: put back", **loggable.words(error, self._parts.settings))
                 return Verdict("again", AWAY_SECONDS * random.uniform(0.5, 1))  # noqa: S311  # spreads the load
 
     async def cancel(self, job_id: str) -> State | None:
@@ -73,6 +74,11 @@ class Executor:
         elif attempt := self._running.get(job_id):
             attempt.stop("cancelled")
         return found
+
+    async def sweep(self) -> None:
+        """End jobs that no delivery will bring again; now and then. Raises nothing but cancellation."""
+        if not self._draining:
+            await strays.end(self._parts, self._owner)
 
     def drain(self) -> None:
         """Let every job reach its next superstep and hand it over; take no more."""
@@ -118,6 +124,7 @@ class Executor:
         await bury(error)
         origin = Origin(incoming.job_id, incoming.traceparent, incoming.tracestate)
         await self._broker.publish(self._parts.results.failed(origin, describe(error, 1)))
+        await self._parts.events.end(incoming.job_id, incoming.event.trace_id or "", "failed", unless_begun=True)
         return BURIED
 
     async def _reclaim(self, job_id: str) -> Claimed | Busy | Finished | None:
@@ -137,6 +144,11 @@ class Executor:
                 return await self._work(claimed, bury)
 
     async def _work(self, job: Claimed, bury: Bury | None) -> Verdict:
+        # Whatever event brought the job, or none: it may name another trace, or not say.
+        with loggable.about(job.job_id, job.trace_id):
+            return await self._attempt(job, bury)
+
+    async def _attempt(self, job: Claimed, bury: Bury | None) -> Verdict:
         log.info("job: taken", epoch=job.epoch, failures=job.failures, resumed=job.has_checkpoint)
         attempt = self._running[job.job_id] = Attempt(self._parts, job)
         if self._draining:
@@ -182,7 +194,7 @@ class Executor:
         """Count the failure; another attempt later, or the end."""
         job, parts = attempt.job, self._parts
         attempts = job.failures + (0 if error.type == "attempts_exhausted" else 1)
-        log.warning("job: failed", error=error.type, message=error.message, attempts=attempts)
+        log.warning("job: failed", **loggable.words(error, parts.settings), attempts=attempts)
         told = describe(error, attempts)
         exhausted = attempts >= parts.settings.job_max_attempts
         if isinstance(error, TemporaryError) and not exhausted:

@@ -14,6 +14,8 @@ from nats.aio.client import Client
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
 from agent_executor.services import streams
+from agent_executor.services.headers import length
+from agent_executor.services.results import referred
 from agent_executor.settings import Settings
 
 log = structlog.get_logger()
@@ -22,6 +24,7 @@ CONNECT_SECONDS = 5
 RECONNECT_SECONDS = 0.5
 PUBLISH_SECONDS = 5.0
 MAX_PAYLOAD = 1024 * 1024  # NATS's default, until a server has said its own
+TOO_LARGE = (10054, 10097)  # JetStream's codes: above the stream's max_msg_size; more headers than it stores
 
 
 async def connect(settings: Settings) -> Client:
@@ -66,6 +69,29 @@ async def open_(client: Client, settings: Settings) -> None:
             await asyncio.sleep(RECONNECT_SECONDS)
 
 
+class Closed(Exception):  # noqa: N818  # what the connection is
+    """The client has given up its connection for good."""
+
+
+async def until_closed(client: Client) -> None:
+    """Raise `Closed` once a client that was connected is closed, by others than ourselves.
+
+    nats-py answers most errors of the server (`-ERR`) with that, and a closed client never connects again.
+    """
+    while not client.is_closed:  # noqa: ASYNC110  # its callback comes after a last flush, which may hang
+        await asyncio.sleep(RECONNECT_SECONDS)
+    error = client.last_error
+    # The server's own words; others may hold an address.
+    raise Closed(str(error) if type(error) is nats.errors.Error else type(error).__name__)
+
+
+class TooLarge(TemporaryError):  # noqa: N818  # what the message is
+    """The server does not take this message, and will not while its limits stay what they are."""
+
+    def __init__(self, subject: str) -> None:
+        super().__init__("nats_unavailable", f"{subject}: is longer, with its headers, than NATS takes")
+
+
 class Broker:
     """Publishes to JetStream over one client."""
 
@@ -79,14 +105,21 @@ class Broker:
         return self._client.max_payload or MAX_PAYLOAD
 
     async def publish(self, event: Event) -> None:
-        """Store an event; the outbox's `Publish`."""
-        await self.store(event.subject, event.payload, event.headers)
+        """Store an event of a job; the outbox's `Publish`."""
+        try:
+            await self.store(event.subject, event.payload, event.headers)
+        except TooLarge:  # now: when it was made, the server took more, or we did
+            event = referred(event, self._settings.public_url)
+            await self.store(event.subject, event.payload, event.headers)
 
     async def store(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> None:
-        """Return once JetStream has the message; `TemporaryError("nats_unavailable")` otherwise."""
+        """Return once JetStream has the message; `TooLarge`, or `TemporaryError("nats_unavailable")`, otherwise."""
         if not self._client.is_connected:
             # nats-py would keep the message and send it after the caller has given up on it.
             raise TemporaryError("nats_unavailable", f"{subject}: not connected to NATS")
+        if len(payload) + length(headers) > self.max_payload():
+            # nats-py counts no headers, and the server's answer is the end of the connection.
+            raise TooLarge(subject)
         try:
             try:
                 await self._jetstream.publish(subject, payload, headers=dict(headers))
@@ -97,4 +130,6 @@ class Broker:
         except nats.js.errors.NoStreamResponseError:
             raise TemporaryError("nats_unavailable", f"{subject}: no stream takes this subject") from None
         except (nats.errors.Error, OSError, TimeoutError) as error:
+            if isinstance(error, nats.js.errors.APIError) and error.err_code in TOO_LARGE:
+                raise TooLarge(subject) from error
             raise TemporaryError("nats_unavailable", f"{subject}: not stored ({type(error).__name__})") from error

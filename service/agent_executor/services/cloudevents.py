@@ -19,7 +19,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from agent_executor.errors import PermanentError
 from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent, Name, allowed
 from agent_executor.services import json
-from agent_executor.services.headers import Fault, check_charset, check_json_type, decode, media_type, read, safe
+from agent_executor.services.headers import Fault, check_charset, check_json_type, decode, media_type, read, safe, trace
 
 PREFIX = "dev.my-platform.agent."
 STRUCTURED = "application/cloudevents+json"
@@ -32,8 +32,6 @@ _MODELS: dict[Kind, type[JobExecutionEvent | JobResumeEvent | JobCancelEvent]] =
 _KINDS: dict[str, Kind] = {PREFIX + "resume": "resume", PREFIX + "cancel": "cancel"}
 M = TypeVar("M", bound=BaseModel)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
-# https://www.w3.org/TR/trace-context/#traceparent-header-field-values; a broken one is as good as none.
-_TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 _TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 
 
@@ -226,8 +224,5 @@ def _digest(body: bytes) -> str:
 
 def _trace(attributes: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str | None, str | None]:
     """The publisher's trace: the extension first, because it travelled with the event; then the message's header."""
-    for source in (attributes, headers):
-        parent, state = source.get("traceparent"), source.get("tracestate")
-        if isinstance(parent, str) and _TRACEPARENT.fullmatch(parent):
-            return parent, state if isinstance(state, str) and state else None
-    return None, None
+    parent, state = trace(attributes.get("traceparent"), attributes.get("tracestate"))
+    return (parent, state) if parent else trace(headers.get("traceparent"), headers.get("tracestate"))

@@ -16,13 +16,16 @@ from agent_executor.errors import PermanentError
 from agent_executor.models.jobs import Event
 from agent_executor.services.broker import Broker
 from agent_executor.services.cloudevents import Malformed
+from agent_executor.services.headers import length
 from agent_executor.services.redis import LiveEvents
-from agent_executor.services.results import Origin, Results, describe, header_value
+from agent_executor.services.results import MESSAGE_LIMIT, Origin, Results, describe, header_value
 from agent_executor.settings import Settings
 
 REASON = "Agent-Executor-Reason"
 CUT = "Agent-Executor-Original-Length"  # bytes of a body that had to be cut
-MARGIN = 128  # bytes for the header above, and for the frame around all of them
+MARGIN = 160  # bytes for the header above and a message id of our own
+MOST_HEADERS = 65_535  # bytes of headers that JetStream stores with a message
+MESSAGE_ID = "nats-msg-id"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110's token: what NATS clients can write
 
 
@@ -58,13 +61,8 @@ class DeadLetters:
 
     async def keep(self, received: Received, error: PermanentError, job_id: str) -> None:
         """Store one dead letter."""
-        letter = build(self._settings, received, error.message, job_id)
-        size = len(letter.payload) + sum(len(name) + len(value.encode()) + 4 for name, value in letter.headers.items())
-        if size + MARGIN > self._broker.max_payload():
-            # It arrived just below the server's limit, and our headers are too much: its beginning is kept.
-            cut = letter.payload[: max(self._broker.max_payload() - MARGIN - size, -len(letter.payload))]
-            letter = dataclasses.replace(letter, payload=cut, headers={**letter.headers, CUT: str(len(letter.payload))})
-        await self._broker.publish(letter)
+        letter = fitted(build(self._settings, received, error.message, job_id), self._broker.max_payload())
+        await self._broker.store(letter.subject, letter.payload, letter.headers)
 
     async def refuse(self, received: Received, fault: Malformed) -> None:
         """Store the dead letter of a malformed event, and say on every channel that this job failed."""
@@ -80,9 +78,28 @@ def build(settings: Settings, received: Received, reason: str, job_id: str) -> E
         name: value
         for name, value in received.headers.items()
         # The other Nats- headers are orders to the server (Nats-Expected-Stream, Nats-TTL), not facts about the event.
-        if _NAME.fullmatch(name) and (not name.lower().startswith("nats-") or name.lower() == "nats-msg-id")
+        if _NAME.fullmatch(name) and (not name.lower().startswith("nats-") or name.lower() == MESSAGE_ID)
     }
-    if not any(name.lower() == "nats-msg-id" for name in kept):
+    if not any(name.lower() == MESSAGE_ID for name in kept):
         kept["Nats-Msg-Id"] = f"dead/{own}"
-    kept[REASON] = header_value(reason).replace("%20", " ")
+    kept[REASON] = header_value(reason[:MESSAGE_LIMIT]).replace("%20", " ")
     return Event(f"dead/{own}", job_id, settings.subject("dead", received.token or "unknown"), received.body, kept)
+
+
+def fitted(letter: Event, most: int) -> Event:
+    """What NATS takes of a letter that arrived just below its limits, for which our headers are too much.
+
+    The longest of the received headers are left out, if there are too many bytes of them, and the body's end.
+    """
+    kept = dict(letter.headers)
+    excess = length(kept) + MARGIN - min(MOST_HEADERS, most)
+    for name in sorted(kept, key=lambda name: len(kept[name]), reverse=True):
+        if excess > 0 and name != REASON:
+            excess -= len(name) + len(kept.pop(name).encode()) + 4
+    if not any(name.lower() == MESSAGE_ID for name in kept):
+        kept["Nats-Msg-Id"] = letter.id
+    room = most - length(kept)
+    if len(letter.payload) <= room:
+        return dataclasses.replace(letter, headers=kept)
+    kept[CUT] = str(len(letter.payload))
+    return dataclasses.replace(letter, headers=kept, payload=letter.payload[: max(most - length(kept), 0)])

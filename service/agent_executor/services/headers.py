@@ -1,4 +1,4 @@
-"""Headers as publishers really send them, and what they mean for an event.
+"""Headers as publishers really send them, what they mean for an event, and what they weigh.
 
 `ce-` values are raw UTF-8 bytes, percent-encoded or not (contract section 4); names come in any letter case. A fault
 names the header and never quotes its value.
@@ -11,6 +11,13 @@ from urllib.parse import unquote_to_bytes
 from agent_executor.services.json import REPLACEMENT
 
 _JSON_TYPE = re.compile(r"(application|text)/(json|[a-z0-9!#$&^_.+-]+\+json)")
+
+# https://www.w3.org/TR/trace-context/: version 00 has exactly these four fields; a later one may have more behind them,
+# as much as we care to carry. A tracestate of 512 characters has to be passed on, and a longer one may be left out.
+_IDS = "-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}"
+_TRACEPARENT = re.compile(rf"00{_IDS}|(?!00|ff)[0-9a-f]{{2}}{_IDS}(-[!-~]{{0,200}})?")
+LONGEST_TRACESTATE = 512
+_FRAME = len("NATS/1.0\r\n\r\n")
 
 
 class Fault(ValueError):  # noqa: N818  # what it is, not that it is one
@@ -68,6 +75,18 @@ def check_charset(place: str, content_type: str) -> None:
     charset = re.search(r";\s*charset\s*=\s*\"?([^\s\";]+)", content_type, re.IGNORECASE)
     if charset and charset[1].lower() not in ("utf-8", "utf8", "us-ascii"):
         raise Fault(f"{place}: names a charset that JSON is not written in, and would be right as utf-8")
+
+
+def trace(parent: object, state: object) -> tuple[str | None, str | None]:
+    """A trace as it may be passed on; a broken traceparent is as good as none, and a tracestate without one too."""
+    if not (isinstance(parent, str) and _TRACEPARENT.fullmatch(parent)):
+        return None, None
+    return parent, state if isinstance(state, str) and 0 < len(state) <= LONGEST_TRACESTATE else None
+
+
+def length(headers: Mapping[str, str]) -> int:
+    """The bytes that headers add to a message, as NATS counts them."""
+    return _FRAME + sum(len(name) + len(value.encode()) + 4 for name, value in headers.items())
 
 
 def safe(name: str) -> str:

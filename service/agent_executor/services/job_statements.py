@@ -14,15 +14,15 @@ ON CONFLICT DO NOTHING
 RETURNING job_id
 """
 
-_TAKE = """
+_LEND = """
     state = 'running', owner = %(owner)s, epoch = job.epoch + 1,
     lease_expires = now() + make_interval(secs => %(lease)s),
     failures = job.failures + (job.state = 'running' AND job.owner IS DISTINCT FROM %(owner)s)::int,  -- its owner died
     -- A row that was being made when this began is younger than this.
     started_at = coalesce(job.started_at, greatest(now(), job.created_at)),
-    clock_started_at = coalesce(job.clock_started_at, now()),
-    updated_at = now()
+    clock_started_at = coalesce(job.clock_started_at, now())
 """
+_TAKE = f"{_LEND}, updated_at = now()"
 # A name is of one claim: the same again is the second try of a claim whose answer was lost.
 _FREE = "(job.state = 'queued' OR job.state = 'running' AND (job.lease_expires < now() OR job.owner = %(owner)s))"
 
@@ -35,13 +35,7 @@ LEFT JOIN LATERAL (
 ) AS event ON true
 """
 
-# Always one row: the job that was taken, or else the one that is in the way. Neither: it was inserted this very moment.
-_ANSWER = f"""
-SELECT taken.*, other.state AS found,
-    greatest(extract(epoch FROM other.lease_expires - now()), 0)::float8 AS seconds_left,
-    event.*
-FROM (SELECT) AS one
-LEFT JOIN (
+_TAKEN = f"""
     SELECT {_COLUMNS}, epoch, failures, interrupts, cancel_requested, resume_id,
         {_SECONDS_SPENT} AS seconds_spent,
         newest IS NOT NULL AS has_checkpoint,
@@ -50,7 +44,14 @@ LEFT JOIN (
         SELECT max(checkpoint_id) AS newest FROM checkpoints
         WHERE thread_id = claimed.job_id AND checkpoint_ns = ''
     ) AS latest
-) AS taken ON true
+"""
+# Always one row: the job that was taken, or else the one that is in the way. Neither: it was inserted this very moment.
+_ANSWER = f"""
+SELECT taken.*, other.state AS found,
+    greatest(extract(epoch FROM other.lease_expires - now()), 0)::float8 AS seconds_left,
+    event.*
+FROM (SELECT) AS one
+LEFT JOIN ({_TAKEN}) AS taken ON true
 LEFT JOIN jobs AS other ON taken.job_id IS NULL AND other.job_id = %(job_id)s
 {_LAST_EVENT}
 """
@@ -68,6 +69,23 @@ WITH claimed AS (
 RECLAIM = f"""
 WITH claimed AS (UPDATE jobs AS job SET {_TAKE} WHERE job_id = %(job_id)s AND {_FREE} RETURNING job.*)
 {_ANSWER}
+"""
+
+# The time of the last change stays: should this worker die too, the job is as old as it was.
+TAKE_STRAYS = f"""
+WITH stray AS (
+    SELECT job_id FROM jobs
+    WHERE state IN ('queued', 'running') AND (state = 'queued' OR lease_expires < now())
+        AND (
+            cancel_requested AND updated_at < now() - make_interval(secs => %(grace)s)
+            OR NOT cancel_requested AND updated_at < now() - make_interval(secs => %(age)s)
+        )
+    ORDER BY updated_at LIMIT %(batch)s
+    FOR UPDATE SKIP LOCKED
+), claimed AS (
+    UPDATE jobs AS job SET {_LEND} FROM stray WHERE job.job_id = stray.job_id RETURNING job.*
+)
+{_TAKEN}
 """
 
 RENEW = f"""
@@ -96,9 +114,12 @@ SELECT %(event_id)s, job_id, %(event_subject)s, %(event_headers)s, %(event_paylo
 RETURNING event_id
 """
 
+# An answer is for one question: the event of an earlier one, delivered again, answers no later one.
 RESUME = """
-UPDATE jobs SET state = 'queued', resume = %(answer)s, resume_id = %(resume_id)s, updated_at = now()
-WHERE job_id = %(job_id)s AND state = 'interrupted' AND resume_id IS DISTINCT FROM %(resume_id)s
+UPDATE jobs SET state = 'queued', resume = %(answer)s, resume_id = %(resume_id)s, updated_at = now(),
+    earlier_resume_ids = earlier_resume_ids || array_remove(ARRAY[resume_id], NULL)
+WHERE job_id = %(job_id)s AND state = 'interrupted'
+    AND resume_id IS DISTINCT FROM %(resume_id)s AND %(resume_id)s <> ALL (earlier_resume_ids)
 RETURNING state
 """
 

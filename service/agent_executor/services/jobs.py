@@ -26,6 +26,8 @@ from agent_executor.services.writer import Rows, Writer
 
 PURGE_BATCH = 500
 CLAIM_TRIES = 5
+STRAYS = 20  # taken at a time
+STRAY_GRACE = 10.0  # seconds that a cancelled job is left to whoever cancelled it
 
 
 class Jobs:
@@ -57,6 +59,15 @@ class Jobs:
         """Take a job that is known, after `resume` or `request_cancel`; None if it is not known."""
         parameters = {"job_id": job_id, "owner": _once(owner), "lease": lease_seconds}
         return await self._claim(sql.RECLAIM, parameters) if await self._state([], job_id) else None
+
+    async def take_strays(self, *, owner: str, lease_seconds: float, older_than: float) -> list[Claimed]:
+        """Take a few jobs that nobody works on and no delivery may bring, beside other pods; empty when there are none.
+
+        They are to be cancelled, or nothing has become of them for `older_than` seconds.
+        """
+        parameters = {"owner": _once(owner), "lease": lease_seconds, "age": older_than}
+        rows = await self._rows(sql.TAKE_STRAYS, {**parameters, "grace": STRAY_GRACE, "batch": STRAYS})
+        return [_claimed(row) for row in rows]
 
     async def renew(self, job_id: str, epoch: int, *, lease_seconds: float) -> Lease:
         """Keep the lease; a lease that is not ours any more means: stop, publish nothing, ack nothing."""
@@ -116,7 +127,8 @@ class Jobs:
     async def resume(self, job_id: str, resume_id: str, answer: Any) -> State | None:
         """Give an interrupted job its answer; then `reclaim` it.
 
-        `resume_id` is the event's id: the same event again changes nothing. A job that does not wait keeps its state.
+        `resume_id` is the event's id: an event that has answered before changes nothing, whatever is asked now. A job
+        that does not wait keeps its state.
 
         Returns:
             The state afterwards, `queued` when the answer was taken; None if the job is not known.
@@ -212,10 +224,14 @@ def _parameters(job: NewJob) -> dict[str, Any]:
 
 def _claim_result(row: dict[str, Any]) -> Claimed | Busy | Finished | None:
     if row["epoch"] is not None:
-        return Claimed(**{name: row[name] for name in Claimed.__dataclass_fields__})
+        return _claimed(row)
     if row["found"] is None:
         return None
     return Busy(row["seconds_left"]) if row["found"] in ("queued", "running") else _finished(row)
+
+
+def _claimed(row: dict[str, Any]) -> Claimed:
+    return Claimed(**{name: row[name] for name in Claimed.__dataclass_fields__})
 
 
 def _finished(row: dict[str, Any]) -> Finished:

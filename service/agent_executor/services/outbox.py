@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
+from agent_executor.services.broker import TooLarge
 from agent_executor.services.database import jsonb, storable
 
 log = structlog.get_logger()
@@ -27,7 +28,8 @@ MARK_SECONDS = 0.1
 
 
 Publish = Callable[[Event], Awaitable[None]]
-"""Returns once JetStream has stored the event (or dropped it as a duplicate); raises TemporaryError otherwise."""
+"""Returns once JetStream has stored the event (or dropped it as a duplicate); raises TemporaryError otherwise, which is
+TooLarge if it never will."""
 
 
 def parameters_of(event: Event) -> dict[str, Any]:
@@ -59,6 +61,9 @@ class Outbox:
         self._pool = pool
         self._publish = publish
         self._sent: list[str] = []
+        # Tried no more by this process, or they would be in the way of the others; the outbox's depth goes on telling
+        # of them, and a process that starts after somebody raised the server's limit publishes them.
+        self._refused: set[str] = set()
 
     async def send(self, event: Event) -> bool:
         """Publish an event that is in the table already; False if that must be left to a relay.
@@ -91,14 +96,15 @@ class Outbox:
         """
         published = 0
         while True:
+            refused = len(self._refused)
             async with self._pool.connection() as connection, connection.transaction():
                 cursor = connection.cursor(row_factory=dict_row, binary=True)
-                await cursor.execute(_TAKE, {"older_than": older_than, "batch": BATCH})
+                await cursor.execute(_TAKE, {"older_than": older_than, "batch": BATCH, "refused": list(self._refused)})
                 events = [event_of(row) for row in await cursor.fetchall()]
                 sent = [event.id for event in events if await self._published(event)]
                 await connection.execute(_MARK, {"sent": sent})
             published += len(sent)
-            if len(sent) < BATCH:  # all gone, or the broker is: either way, later
+            if len(sent) + len(self._refused) - refused < BATCH:  # all gone, or the broker is: either way, later
                 return published
 
     async def flush(self) -> int:
@@ -116,6 +122,11 @@ class Outbox:
     async def _published(self, event: Event) -> bool:
         try:
             await self._publish(event)
+        except TooLarge as error:
+            self._refused.add(event.id)
+            told = {"event_id": event.id, "job_id": event.job_id, "error": error.message}
+            log.error("outbox: an event can not be published", **told)  # noqa: TRY400  # nothing to trace
+            return False
         except TemporaryError as error:
             log.warning("outbox: an event has to wait", event_id=event.id, job_id=event.job_id, error=error.message)
             return False
@@ -137,6 +148,7 @@ _TAKE = """
 SELECT event_id, job_id AS event_job_id, subject AS event_subject, headers AS event_headers, payload AS event_payload
 FROM outbox
 WHERE published_at IS NULL AND created_at < now() - make_interval(secs => %(older_than)s)
+    AND event_id <> ALL(%(refused)s)
 ORDER BY created_at LIMIT %(batch)s
 FOR UPDATE SKIP LOCKED
 """

@@ -5,6 +5,7 @@ same end twice is one message in JetStream. No stack trace, no secret and no val
 event above the server's `max_payload` carries a reference to the API in place of its data.
 """
 
+import dataclasses
 import datetime
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from agent_executor.errors import JobError
 from agent_executor.models.jobs import Event
 from agent_executor.services import json
 from agent_executor.services.cloudevents import PREFIX, STRUCTURED
+from agent_executor.services.headers import trace
 from agent_executor.settings import Settings
 
 SOURCE = "agent-executor-service"
@@ -41,7 +43,7 @@ class Results:
 
     def completed(self, origin: Origin, result: Any) -> Event:
         """The job did what it was asked; a result that is too large is fetched from `/jobs/{id}/result`."""
-        return self._event(origin, "completed", {"result": result}, ref="/result")
+        return self._event(origin, "completed", {"result": result})
 
     def failed(self, origin: Origin, error: Mapping[str, Any]) -> Event:
         """The job will not be tried again; `error` is `describe`'s."""
@@ -55,9 +57,7 @@ class Results:
         """The job waits for people; a job can do so many times, and `ordinal` (from 1) says which time it is."""
         return self._event(origin, "interrupted", {"interrupts": interrupts}, suffix=f"/{ordinal}")
 
-    def _event(
-        self, origin: Origin, outcome: str, data: Mapping[str, Any], *, suffix: str = "", ref: str = ""
-    ) -> Event:
+    def _event(self, origin: Origin, outcome: str, data: Mapping[str, Any], *, suffix: str = "") -> Event:
         id_ = f"{origin.job_id}/{outcome}{suffix}"
         attributes = {
             "specversion": "1.0",
@@ -68,18 +68,39 @@ class Results:
             "time": datetime.datetime.now(datetime.UTC).isoformat(),
             "datacontenttype": "application/json",
         }
-        trace = {"traceparent": origin.traceparent, "tracestate": origin.tracestate if origin.traceparent else None}
-        attributes |= {name: value for name, value in trace.items() if value}
         headers = {"Nats-Msg-Id": header_value(id_), "Content-Type": STRUCTURED}
-        if origin.traceparent:
-            headers["traceparent"] = origin.traceparent
+        _add_trace(attributes, headers, origin.traceparent, origin.tracestate)
         payload = json.dump({**attributes, "data": {"job_id": origin.job_id, **data}})
         room = self._max_payload() - sum(len(name) + len(value) + 4 for name, value in headers.items()) - 64
         if len(payload) > room:
-            # https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md
-            path = f"/jobs/{quote(origin.job_id, safe='')}{ref}"
-            payload = json.dump({**attributes, "dataref": (self._public_url or "").rstrip("/") + path})
+            payload = _reference(attributes, self._public_url)
         return Event(id_, origin.job_id, self._subject("status", outcome), payload, headers)
+
+
+def referred(event: Event, public_url: str | None) -> Event:
+    """An event of ours that became too large: its data are left out, and what is no trace by today's rules."""
+    told = json.parse(event.payload)
+    parent, state = told.pop("traceparent", None), told.pop("tracestate", None)
+    attributes = {name: value for name, value in told.items() if name != "data"}
+    headers = {name: value for name, value in event.headers.items() if name != "traceparent"}
+    _add_trace(attributes, headers, parent, state)
+    return dataclasses.replace(event, payload=_reference(attributes, public_url), headers=headers)
+
+
+def _add_trace(attributes: dict[str, Any], headers: dict[str, str], parent: object, state: object) -> None:
+    parent, state = trace(parent, state)
+    if parent:
+        attributes["traceparent"] = headers["traceparent"] = parent
+    if state:
+        attributes["tracestate"] = state
+
+
+def _reference(attributes: Mapping[str, Any], public_url: str | None) -> bytes:
+    # https://github.com/cloudevents/spec/blob/main/cloudevents/extensions/dataref.md
+    path = f"/jobs/{quote(attributes['subject'], safe='')}"
+    if attributes["type"] == PREFIX + "completed":
+        path += "/result"
+    return json.dump({**attributes, "dataref": (public_url or "").rstrip("/") + path})
 
 
 def describe(error: JobError, attempts: int) -> dict[str, Any]:

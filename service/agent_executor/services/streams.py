@@ -112,9 +112,9 @@ async def drift(jetstream: JetStreamContext, settings: Settings) -> list[str]:
     return found + _differences(place, held.config, consumer(settings), _CONSUMER)
 
 
-_STREAM = ("retention", "storage", "discard", "max_age", "num_replicas")
+_STREAM = ("retention", "storage", "discard", "max_age", "duplicate_window", "num_replicas")
 _CONSUMER = ("filter_subject", "ack_policy", "ack_wait", "max_deliver", "deliver_policy", "max_ack_pending")
-_SECONDS = ("max_age", "ack_wait")
+_SECONDS = ("max_age", "duplicate_window", "ack_wait")
 
 
 def _differences(place: str, held: object, config: object, names: tuple[str, ...]) -> list[str]:

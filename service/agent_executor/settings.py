@@ -165,7 +165,10 @@ class Settings(BaseModel):
 
     tool_timeout_seconds: Seconds = Field(60.0, description="Wall clock of one call of a tool script.")
     tool_cpu_seconds: Count = Field(30, description="CPU time of one call of a tool script.")
-    tool_memory_bytes: Count = Field(512 * MEGABYTE, description="Address space of a job's tool process.")
+    tool_memory_bytes: Count = Field(
+        512 * MEGABYTE,
+        description="Address space of one call of a tool script. So many run at a time as fit into the pod's memory.",
+    )
     tool_file_bytes: Count = Field(16 * MEGABYTE, description="Largest file that a tool script may write.")
     tool_open_files: Annotated[int, Field(ge=16, le=65536), Wants("a whole number from 16 to 65536")] = Field(
         64, description="Files that a tool process may hold open."

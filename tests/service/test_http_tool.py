@@ -6,6 +6,7 @@ import datetime
 import ipaddress
 import json
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -21,11 +22,22 @@ from agent_executor.services import http_tool, web
 
 Answer = Callable[[str, dict[str, str], bytes], bytes]
 
-PUBLIC = ("93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e")
+PUBLIC = (
+    "93.184.215.14", "192.0.1.1", "100.128.0.1", "223.255.255.255", "2606:2800:21f:cb07:6820:80da:af6b:8b2c",
+    "2001:200::1", "2003::1", "3ffe:ffff::1", "64:ff9b::5db8:d70e", "::ffff:93.184.215.14",
+)  # fmt: skip
 NOT_PUBLIC = (
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1",
     "255.255.255.255", "198.18.0.1", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "::ffff:10.0.0.1",
     "::ffff:169.254.169.254", "2002:0a00:0001::1", "64:ff9b::a00:1", "fd00:ec2::254", "2001:db8::1",
+    # What one release of Python or another takes for public.
+    "192.0.0.1", "192.0.0.8", "192.0.0.170", "192.88.99.1", "203.0.113.1", "239.255.255.250", "240.0.0.1",
+    "fec0::1", "64:ff9b:1::7f00:1", "64:ff9b:1:a00::1", "::127.0.0.1", "::7f00:1", "::ffff:0:127.0.0.1",
+    "::ffff:0:5db8:d70e", "3fff::1", "3fff:fff:ffff::1", "5f00::1", "100::1", "100:0:0:1::1", "2001::1", "2001:2::1",
+    "2001:10::1", "2001:1ff:ffff::1", "2002:5db8:d70e::1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "4000::1",
+    "fdff::1", "febf::1", "ff0e::1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:0:0:1::1",
+    # Where clouds keep credentials.
+    "168.63.129.16", "fd20:ce::254", "100.100.100.200",
 )  # fmt: skip
 ALLOWED = {
     "a name": ("https://api.example.com/x", ["api.example.com"], True),
@@ -56,7 +68,27 @@ def test_an_address_that_is_not_public(address: str) -> None:
     assert not web.is_public(ipaddress.ip_address(address))
 
 
-@pytest.mark.parametrize("address", ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1"])
+@pytest.mark.parametrize("own_tables_say", [True, False])
+def test_what_is_public_is_the_same_in_every_release_of_python(
+    monkeypatch: pytest.MonkeyPatch, own_tables_say: bool
+) -> None:
+    for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
+        monkeypatch.setattr(kind, "is_global", own_tables_say)
+        for name in ("is_private", "is_reserved", "is_multicast", "is_loopback", "is_link_local", "is_unspecified"):
+            monkeypatch.setattr(kind, name, not own_tables_say)
+
+    assert [each for each in PUBLIC if not web.is_public(ipaddress.ip_address(each))] == []
+    assert [each for each in NOT_PUBLIC if web.is_public(ipaddress.ip_address(each))] == []
+
+
+NO_HOSTS = (
+    "169.254.169.254", "::ffff:169.254.169.254", "fe80::1", "0.0.0.0", "224.0.0.1", "fd00:ec2::254", "fd00:ec2::23",
+    "fd20:ce::254", "168.63.129.16", "100.100.100.200", "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "::169.254.169.254",
+    "::ffff:0:a9fe:a9fe", "64:ff9b:1::a9fe:a9fe",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("address", NO_HOSTS)
 def test_an_address_that_no_platform_means(address: str) -> None:
     assert not web.is_a_host(ipaddress.ip_address(address))
 
@@ -106,6 +138,84 @@ async def test_a_long_answer_is_cut_and_said_to_be() -> None:
         done = await ask(port, "http://a.test:PORT/")
 
     assert (len(done["body"]), done["truncated"]) == (http_tool.BODY_BYTES, True)
+
+
+CHARSETS = {
+    "utf-8": ("é", "utf-8"),
+    "ISO-8859-1": ("é", "latin-1"),
+    '"windows-1252"': ("€", "cp1252"),
+    "Shift_JIS": ("日本", "shift_jis"),
+    "gb18030": ("中文", "gb18030"),
+    "koi8-r": ("да", "koi8-r"),
+    "utf-16": ("é", "utf-16"),
+    "utf-16 without its mark": ("é", "utf-16-le"),
+    "utf-32be": ("é", "utf-32-be"),
+}
+UNKNOWN = ("punycode", "utf-7", "idna", "unicode_escape", "rot13", "hex", "iso-8859-12", "made-up", "")
+NO_CHARSETS = (*(f"charset={name}" for name in UNKNOWN), "charset*=punycode''a9a9", "charset")
+
+
+@pytest.mark.parametrize(("charset", "text", "codec"), [(name, *each) for name, each in CHARSETS.items()])
+async def test_an_answer_in(charset: str, text: str, codec: str) -> None:
+    sent = {"content-type": f"text/html; Charset={charset.partition(' ')[0]}; x=y"}
+    async with server(lambda *_: reply(200, text.encode(codec), sent)) as port:
+        assert (await ask(port, "http://a.test:PORT/"))["body"] == text
+
+
+@pytest.mark.parametrize("parameter", NO_CHARSETS)
+async def test_an_answer_in_no_character_set_of_text_is_read_as_utf_8(parameter: str) -> None:
+    sent = {"content-type": f"text/html; {parameter}"}
+    async with server(lambda *_: reply(200, "a-é-".encode() + b"\xff", sent)) as port:
+        assert (await ask(port, "http://a.test:PORT/"))["body"] == "a-é-\ufffd"
+
+
+@pytest.mark.parametrize("length", [9000, 9001, http_tool.BODY_BYTES + 1])
+@pytest.mark.parametrize("codec", ["utf-8", "utf-16", "gb18030", "euc-jp"])
+async def test_a_long_answer_is_read_as_a_short_one_is(codec: str, length: int) -> None:
+    body = ("aé中" * length).encode(codec)[:length]
+    sent = {"content-type": f"text/html; charset={codec}"}
+    async with server(lambda *_: reply(200, body, sent)) as port:
+        done = await ask(port, "http://a.test:PORT/")
+
+    assert done["body"] == body[: http_tool.BODY_BYTES].decode(codec, "replace")
+
+
+async def test_no_answer_holds_up_the_event_loop() -> None:
+    body = b"\xff" * http_tool.BODY_BYTES  # no byte is a letter of ISO 8859-7: as slow as an ordinary codec gets
+    began = time.perf_counter()
+    body.decode("iso-8859-7", "replace")
+    whole = time.perf_counter() - began
+    lags: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            asked = time.perf_counter()
+            await asyncio.sleep(0.005)
+            lags.append(time.perf_counter() - asked)
+
+    sent = {"content-type": "text/html; charset=iso-8859-7"}
+    async with server(lambda *_: reply(200, body, sent)) as port:
+        watching = asyncio.create_task(watch())
+        done = await ask(port, "http://a.test:PORT/")
+        await asyncio.sleep(0.01)  # it looks once more
+        watching.cancel()
+
+    assert done["body"] == "\ufffd" * len(body)
+    assert max(lags) < whole / 2
+
+
+async def test_a_long_content_type_holds_nothing_up() -> None:
+    sent = {"content-type": "text/html" + ";" * 98_000}
+    began = time.process_time()
+    assert httpx.Response(200, headers=sent).charset_encoding is None  # the library's own way
+    library = time.process_time() - began
+    async with server(lambda *_: reply(200, b"x", sent)) as port:
+        began = time.process_time()
+        done = await ask(port, "http://a.test:PORT/")
+        own = time.process_time() - began
+
+    assert (done["body"], len(done["headers"]["content-type"])) == ("x", 2000)
+    assert own < max(library / 2, 0.2), (own, library)
 
 
 async def test_a_name_with_one_private_address_is_refused_and_not_connected_to() -> None:

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import socket
+import tempfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -47,6 +48,16 @@ CASES: dict[str, tuple[str, tuple[int, ...], str]] = {
     "a thread's name": ("prctl", (15, 0), ALLOWED),
     "being dumpable again": ("prctl", (4, 1), REFUSED),
     "a socket": ("socket", (2, 1, 0), REFUSED),
+    "a pair of streams": ("socketpair", (1, 1, 0), ALLOWED),
+    "a pair of streams, as libc asks for it": ("socketpair", (1, 0o2004001, 0), ALLOWED),
+    "a pair of connections that keep packets apart": ("socketpair", (1, 5, 0), ALLOWED),
+    "a pair of datagram sockets": ("socketpair", (1, 2, 0), REFUSED),
+    "a pair of datagram sockets with flags": ("socketpair", (1, 0o2004002, 0), REFUSED),
+    "a pair of raw sockets": ("socketpair", (1, 3, 0), REFUSED),
+    "a pair of streams in another family": ("socketpair", (30, 1, 0), REFUSED),
+    "sending to the other end": ("sendto", (3, 0, 9, 0, 0, 0), ALLOWED),
+    "sending to an address": ("sendto", (3, 0, 9, 0, 0x7FFC, 110), REFUSED),
+    "sending to an address with a low half of zeros": ("sendto", (3, 0, 9, 0, 0x7F0000000000, 110), REFUSED),
     "a filter of its own": ("seccomp", (1, 0, 0), REFUSED),
     "capabilities": ("capset", (0, 0), REFUSED),
     "opening to write": ("openat", (0, 0, 0o1101), ALLOWED),
@@ -92,6 +103,17 @@ def test_with_a_network_only_internet_sockets(machine: str, family: int, verdict
 
     assert judge(code, on.audit, syscalls.number("socket", on), (family, 1, 0)) == verdict
     assert judge(code, on.audit, syscalls.NETWORK["connect"][on.column], ()) == ALLOWED
+    assert judge(code, on.audit, syscalls.number("sendto", on), (3, 0, 9, 0, 0x7FFC, 16)) == ALLOWED
+    # The calls of this table keep the address out of sight, and a pair of datagram sockets would send to any path.
+    assert judge(code, on.audit, syscalls.number("socketpair", on), (1, 2, 0)) == REFUSED
+
+
+@pytest.mark.parametrize("machine", syscalls.MACHINES)
+def test_without_a_network_nothing_sends_to_an_address_out_of_sight(machine: str) -> None:
+    on = syscalls.MACHINES[machine]
+    code = seccomp.program(on, PID, network=False, changes=True)
+
+    assert {judge(code, on.audit, n, ()) for n in syscalls.numbers(syscalls.NETWORK, on)} == {REFUSED}
 
 
 @pytest.mark.parametrize("machine", syscalls.MACHINES)
@@ -150,7 +172,7 @@ def test_a_shielded_process_cannot_be_dumped() -> None:
 
 
 NETWORK_TOOL = '''
-import asyncio, socket
+import socket
 from langchain_core.tools import tool
 
 @tool
@@ -163,6 +185,51 @@ def t(port: int) -> str:
     with socket.create_connection(("127.0.0.1", port), 5) as connection:
         return " ".join([*said, connection.recv(9).decode()])
 '''
+
+
+PATH_TOOL = '''
+import socket
+from langchain_core.tools import tool
+
+@tool
+def t(path: str, port: int) -> str:
+    """Send to a path, then, where there is a network, to a port."""
+    said = []
+    for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_SEQPACKET):
+        for way in ("sendto", "sendmsg", "connect"):
+            try:
+                end, other = socket.socketpair(socket.AF_UNIX, kind)
+                if way == "sendto": end.sendto(b"PWNED", path)
+                elif way == "sendmsg": end.sendmsg([b"PWNED"], [], 0, path)
+                else: end.connect(path); end.send(b"PWNED")
+            except OSError: pass
+    end, other = socket.socketpair()
+    end.sendall(b"kept"); said.append(other.recv(9).decode())
+    try: said.append(str(socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"hello", ("127.0.0.1", port))))
+    except PermissionError: said.append("refused")
+    return " ".join(said)
+'''
+
+
+@pytest.mark.parametrize(("network", "said"), [(True, "kept 5"), (False, "kept refused")])
+async def test_a_pair_of_sockets_reaches_no_socket_outside(tmp_path: Path, network: bool, said: str) -> None:
+    runner = ToolRunner(replace(Limits(), network=network), tmp_path)
+    with (
+        tempfile.TemporaryDirectory() as short,
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as outside,
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as internet,
+    ):
+        outside.bind(path := f"{short}/s")
+        outside.setblocking(False)
+        internet.bind(("127.0.0.1", 0))
+        given = {"path": path, "port": internet.getsockname()[1]}
+        try:
+            done = await runner.call(PATH_TOOL, given, job_id="j", tool_call_id="c", state={})
+        finally:
+            await runner.close()
+        assert done == Content(said)
+        with pytest.raises(BlockingIOError):
+            outside.recv(9)
 
 
 @pytest.mark.parametrize(("network", "said"), [(True, "refused refused hello"), (False, "PermissionError")])
@@ -189,7 +256,9 @@ async def test_the_network_where_the_platform_allows_it(tmp_path: Path, network:
 
 def judge(code: list[seccomp.Instruction], arch: int, number: int, arguments: tuple[int, ...]) -> str:
     """What the kernel would make of a call: the five instructions that the filter uses, run in Python."""
-    words = {seccomp.NUMBER: number, seccomp.ARCH: arch, **{16 + 8 * i: value for i, value in enumerate(arguments)}}
+    words = {seccomp.NUMBER: number, seccomp.ARCH: arch}
+    for i, argument in enumerate(arguments):
+        words |= {16 + 8 * i: argument & 0xFFFFFFFF, 20 + 8 * i: argument >> 32}
     value = at = 0
     while True:
         operation, if_true, if_false, constant = code[at]
@@ -200,6 +269,8 @@ def judge(code: list[seccomp.Instruction], arch: int, number: int, arguments: tu
             at += if_true if value == constant else if_false
         elif operation == seccomp.ANY_BIT:
             at += if_true if value & constant else if_false
+        elif operation == seccomp.MASK:
+            value &= constant
         else:
             assert operation == seccomp.RETURN
             return VERDICTS[constant]

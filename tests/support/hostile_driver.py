@@ -4,6 +4,7 @@ import asyncio
 import errno
 import json
 import os
+import socket
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -31,16 +32,19 @@ async def main(base: Path) -> None:
     secret = base / "secret"
     secret.write_text(os.environ["CANARY"])
     secret.chmod(0o600)
+    outside = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    outside.bind(str(base / "socket"))
+    (base / "socket").chmod(0o777)
     work = base / "work"
     work.mkdir()
-    runner = ToolRunner(LIMITS, work)
+    runner = ToolRunner(LIMITS, work, most=6)
 
     async def good(job: str) -> str:
         done = await runner.call(GOOD, {"victim": job}, job_id=job, tool_call_id="good", state={})
         return getattr(done, "content", "")
 
     async def one(name: str, script: str) -> tuple[str, dict[str, object]]:
-        script = script.replace("SECRET_FILE", str(secret))
+        script = script.replace("SECRET_FILE", str(secret)).replace("OPEN_SOCKET", outside.getsockname())
         arguments = {"victim": str(os.getpid())}
         hostile = runner.call(script, arguments, job_id=name, tool_call_id="hostile", state={})
         outcome, other = await asyncio.gather(hostile, good("another job"))

@@ -1,7 +1,7 @@
 """Tool scripts that mean harm, and what must become of each call: (name, script, pattern of the answer).
 
 A script that gets what it came for answers PWNED, so that word in any answer is a hole. `victim` is the process id of
-the service, SECRET_FILE a file that only its user may read.
+the service, SECRET_FILE a file that only its user may read, OPEN_SOCKET one of datagrams that everybody may send to.
 """
 
 import platform
@@ -201,6 +201,18 @@ for family in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX, socket.AF_NETLIN
         attempts.append(refused(lambda: socket.socket(family, kind)))
 attempts.append(refused(lambda: socket.create_connection(("127.0.0.1", 80), 1)))
 attempts.append(refused(lambda: socket.getaddrinfo("example.com", 80)))
+return " ".join(attempts)
+""",
+        REFUSED,
+    ),
+    Hostile(
+        "sends to a socket outside by way of a pair",
+        """
+attempts = []
+for kind in (socket.SOCK_DGRAM, socket.SOCK_RAW, socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+    attempts.append(refused(lambda: socket.socketpair(socket.AF_UNIX, kind)[0].sendto(b"x", "OPEN_SOCKET")))
+    attempts.append(refused(lambda: socket.socketpair(socket.AF_UNIX, kind)[0].sendmsg([b"x"], [], 0, "OPEN_SOCKET")))
+    attempts.append(refused(lambda: socket.socketpair(socket.AF_UNIX, kind)[0].connect("OPEN_SOCKET")))
 return " ".join(attempts)
 """,
         REFUSED,

@@ -8,18 +8,23 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, cast
 
 from langchain.tools import ToolRuntime
-from langchain_core.messages import AnyMessage, ToolMessage, convert_to_messages
+from langchain_core.messages import AnyMessage, RemoveMessage, ToolMessage, convert_to_messages
 from langchain_core.tools import BaseTool, StructuredTool
 from langgraph.types import Command
 
 from agent_executor.core import state
 from agent_executor.core.context import JobContext, ToolRunner
-from agent_executor.errors import PermanentError
+from agent_executor.errors import PermanentError, shown
 from agent_executor.services.json import clean
 from agent_executor.services.tools.specs import Content, Outcome, ToolSpec
 
 DONE = "done"
 """What the model reads of a tool that only updated the state."""
+OVERWRITE = "__overwrite__"  # LangGraph's own, in a dict: put this value past the reducer
+UNUSABLE = (
+    PermanentError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RecursionError
+)  # fmt: skip
+"""What is raised by making state of what a script wrote."""
 
 
 class ScriptTool(StructuredTool):
@@ -57,7 +62,10 @@ def reply(answer: Outcome, name: str, call_id: str) -> ToolMessage | Command[Any
         if "files" in update:
             update["files"] = state.stored_files(update["files"] or {})
         messages = _messages(update.get("messages") or ())
-    except (PermanentError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError) as error:
+        for field, value in update.items():
+            if _overwrites(value):
+                raise ValueError(f"{shown(field)}: it may be added to, not overwritten")
+    except UNUSABLE as error:
         text = f"Error: the tool's update of the state cannot be used: {str(error)[:200]}"
         return ToolMessage(text, name=name, tool_call_id=call_id, status="error")
     if not any(isinstance(message, ToolMessage) and message.tool_call_id == call_id for message in messages):
@@ -68,4 +76,12 @@ def reply(answer: Outcome, name: str, call_id: str) -> ToolMessage | Command[Any
 def _messages(given: Sequence[Any] | Mapping[str, Any]) -> list[AnyMessage]:
     single = isinstance(given, Mapping | str) or hasattr(given, "content")
     listed: list[Any] = [given] if single else list(given)
-    return cast("list[AnyMessage]", convert_to_messages(listed))
+    messages = convert_to_messages(listed)
+    # Only here: a dict, a pair or a serialised object becomes one too.
+    if any(isinstance(message, RemoveMessage) for message in messages):
+        raise ValueError("it may add messages to the conversation, not remove them")
+    return cast("list[AnyMessage]", messages)
+
+
+def _overwrites(value: object) -> bool:
+    return isinstance(value, Mapping) and (OVERWRITE in value or value.get("type") == OVERWRITE)

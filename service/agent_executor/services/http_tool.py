@@ -6,7 +6,9 @@ another. What goes wrong is text for the model. Imports LangChain, so it is impo
 """
 
 import asyncio
+import codecs
 import json
+import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
@@ -26,6 +28,17 @@ HEADERS = 50
 NOT_THE_CALLERS = frozenset({"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"})
 HARMLESS = frozenset({"accept", "accept-language", "user-agent"})  # may follow a redirect to another origin
 SHOWN = ("content-type", "location", "retry-after", "etag", "last-modified", "link", "www-authenticate")
+# A server chooses among codecs of ordinary text, by few enough names: Python has others that take seconds for a body
+# (punycode: 44 for a megabyte), and remembers for ever each name it was asked for.
+CHARSETS = re.compile(
+    r"utf-?8|utf-?(16|32)|utf-(16|32)-?[bl]e|(us-)?ascii|latin-?\d|iso-?8859-\d{1,2}|(windows-|cp)125\d|shift-jis|sjis"
+    r"|euc-(jp|kr|cn)|gb2312|gbk|gb18030|big5(-hkscs)?|koi8-[ru]"
+)
+# Not by the library's parser, which takes seconds for a long header of semicolons.
+CHARSET = re.compile(r";[ \t]*charset[ \t]*=[ \t]*\"?([A-Za-z0-9_-]+)", re.IGNORECASE)
+HEADER_CHARACTERS = 2000
+PIECE = 8192  # bytes decoded at one go: 10 ms at worst, where no byte is a character
+MARKS = {"utf-16": (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE), "utf-32": (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)}
 DESCRIPTION = """Send one HTTP request and read the answer.
 
 The answer is JSON: `status`, `url` (after redirects), `headers` (some), `body` (text), `truncated`.
@@ -122,23 +135,35 @@ async def _answer(request: httpx.Request, response: httpx.Response) -> dict[str,
         read += part
         if len(read) > BODY_BYTES:
             break
-    text = bytes(read[:BODY_BYTES]).decode(_charset(response), "replace")
+    body = bytes(read[:BODY_BYTES])
+    codec = _codec(response.headers.get("content-type", ""))
+    text = await asyncio.to_thread(_decoded, body, codec) if len(body) > PIECE else _decoded(body, codec)
     return {
         "status": response.status_code,
         "url": str(request.url),
-        "headers": {name: response.headers[name][:2000] for name in SHOWN if name in response.headers},
+        "headers": {name: response.headers[name][:HEADER_CHARACTERS] for name in SHOWN if name in response.headers},
         "body": text,
         "truncated": len(read) > BODY_BYTES,
     }
 
 
-def _charset(response: httpx.Response) -> str:
-    """The answer's own character set where Python knows it as one of text, else UTF-8."""
+def _codec(content_type: str) -> codecs.CodecInfo:
+    """The answer's own character set where it is one of text, else UTF-8."""
+    found = CHARSET.search(content_type[:HEADER_CHARACTERS])
+    name = found[1].lower().replace("_", "-") if found else ""
     try:
-        b"".decode(name := response.charset_encoding or "utf-8")
-    except (LookupError, ValueError):
-        return "utf-8"
-    return name
+        return codecs.lookup(name if CHARSETS.fullmatch(name) else "utf-8")
+    except LookupError:  # ISO 8859-12 and the like
+        return codecs.lookup("utf-8")
+
+
+def _decoded(data: bytes, codec: codecs.CodecInfo) -> str:
+    """Bytes as text, with U+FFFD for what is none; piece by piece, so that other threads have their turns between."""
+    if codec.name in MARKS and not data.startswith(MARKS[codec.name]):
+        codec = codecs.lookup(f"{codec.name}-le")
+    decoder = codecs.getincrementaldecoder(codec.name)("replace")
+    pieces = [decoder.decode(data[at : at + PIECE]) for at in range(0, len(data), PIECE)]
+    return "".join(pieces) + decoder.decode(b"", final=True)
 
 
 def _origin(url: httpx.URL) -> tuple[str, bytes, int]:

@@ -16,9 +16,27 @@ import httpx
 from agent_executor.errors import shown
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Lookup = Callable[[str, int], Awaitable[Sequence[str]]]
 PORTS = {"http": 80, "https": 443}
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+GLOBAL_IPV6 = ipaddress.ip_network("2000::/3")
+# What is no address of the internet, from IANA's registries: iana-ipv4-special-registry, iana-ipv6-special-registry,
+# and multicast-addresses. Not `is_global`, whose tables differ between releases of Python and lack some of these. Whole
+# blocks for protocols count, although a few addresses in them are reachable: none of them answers to a name.
+SPECIAL_IPV4 = tuple(map(ipaddress.IPv4Network, (
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
+    "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+    "224.0.0.0/4", "240.0.0.0/4",
+)))  # fmt: skip
+# Within 2000::/3 (iana ipv6-address-space), the one block that the internet's addresses are from: protocols and Teredo,
+# documentation, 6to4, documentation again. Outside it are loopback, local, reserved and embedded IPv4 addresses.
+SPECIAL_IPV6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")))
+# Clouds keep credentials, too, at addresses that are not link-local: AWS's and Google's over IPv6, Alibaba's, Oracle's,
+# and Azure's, which is a public one.
+CREDENTIALS = tuple(map(ipaddress.ip_network, (
+    "fd00:ec2::/32", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16",
+)))  # fmt: skip
 
 
 class Refused(Exception):  # noqa: N818  # the request is
@@ -27,15 +45,18 @@ class Refused(Exception):  # noqa: N818  # the request is
 
 def is_public(address: Address) -> bool:
     """Whether an address is one of the internet, also when it is an IPv4 one inside an IPv6 one."""
-    inner = _inner(address)
-    return address.is_global and not address.is_multicast and (inner is None or is_public(inner))
+    if (inner := _same(address)) is not None:
+        return is_public(inner)
+    special: Sequence[Network] = SPECIAL_IPV4 if address.version == 4 else SPECIAL_IPV6
+    return (address.version == 4 or address in GLOBAL_IPV6) and not _in(address, (*special, *CREDENTIALS))
 
 
 def is_a_host(address: Address) -> bool:
-    """Whether an address is one that a platform may mean by a name: not link-local, where clouds keep credentials."""
-    inner = _inner(address)
+    """Whether an address is one that a platform may mean by a name: not one where clouds keep credentials."""
+    if (inner := _inner(address)) is not None:
+        return is_a_host(inner)
     bad = address.is_link_local or address.is_multicast or address.is_unspecified or address.is_reserved
-    return is_a_host(inner) if inner is not None else not bad
+    return not bad and not _in(address, CREDENTIALS)
 
 
 async def lookup(host: str, port: int) -> list[str]:
@@ -123,9 +144,19 @@ def _matches(host: str, port: int, entry: str, default: int) -> bool:
     return host.endswith(name[1:]) and host != name[2:] if name.startswith("*.") else host == name
 
 
-def _inner(address: Address) -> ipaddress.IPv4Address | None:
+def _in(address: Address, networks: Sequence[Network]) -> bool:
+    return any(address in network for network in networks)
+
+
+def _same(address: Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that an IPv6 one stands for: what is sent to the one arrives at the other."""
     if isinstance(address, ipaddress.IPv4Address):
         return None
-    if address in NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
+    return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF) if address in NAT64 else address.ipv4_mapped
+
+
+def _inner(address: Address) -> ipaddress.IPv4Address | None:
+    """That, or the one that a tunnel of this address ends at."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return None
+    return _same(address) or address.sixtofour or (address.teredo[1] if address.teredo else None)

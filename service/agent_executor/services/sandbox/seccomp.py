@@ -27,6 +27,11 @@ FCNTL: Final = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
 IOCTL: Final = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS TIOCGWINSZ FIONREAD FIONBIO FIONCLEX FIOCLEX
 PRCTL: Final = (15, 16)  # PR_SET_NAME, PR_GET_NAME: thread names
 INTERNET: Final = (2, 10)  # AF_INET, AF_INET6; never AF_UNIX (the node's sockets) nor AF_NETLINK
+AF_UNIX = 1
+# SOCK_STREAM, SOCK_SEQPACKET: such a pair is connected for good. SOCK_DGRAM, which SOCK_RAW becomes, sends and connects
+# to any socket that has a path, and no wall of Landlock's is around those.
+CONNECTED: Final = (1, 5)
+SOCKET_FLAGS: Final = 0o2004000  # SOCK_CLOEXEC | SOCK_NONBLOCK, in the same argument; the same on both machines
 
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, constant
 
@@ -56,8 +61,12 @@ def program(on: Machine, pid: int, *, network: bool, changes: bool) -> list[Inst
     code += _when("fcntl", on, _one_of(1, FCNTL))
     code += _when("ioctl", on, _one_of(1, IOCTL))
     code += _when("prctl", on, _one_of(0, PRCTL))
+    code += _when("socketpair", on, _pair())
     if network:
         code += _when("socket", on, _one_of(0, INTERNET))
+    # With a network every socket that can send to an address is an internet one. Of sendmsg and sendmmsg, which keep
+    # the address out of sight, there is nothing to allow without one.
+    code += _when("sendto", on, [(RETURN, 0, 0, ALLOW)] if network else _to_its_peer())
     return [*code, (RETURN, 0, 0, ERRNO | errno.EPERM)]
 
 
@@ -75,8 +84,9 @@ def _when(name: str, on: Machine, body: list[Instruction]) -> list[Instruction]:
     return [(EQUAL, 0, len(body), syscalls.number(name, on)), *body]
 
 
-def _one_of(argument: int, values: tuple[int, ...]) -> list[Instruction]:
-    body: list[Instruction] = [(LOAD, 0, 0, 16 + 8 * argument)]
+def _one_of(argument: int, values: tuple[int, ...], *, besides: int = 0) -> list[Instruction]:
+    """Whether an argument is one of the values, whatever bits it has `besides`."""
+    body: list[Instruction] = [(LOAD, 0, 0, 16 + 8 * argument), (MASK, 0, 0, ~besides & 0xFFFFFFFF)]
     for value in values:
         body += [(EQUAL, 0, 1, value), (RETURN, 0, 0, ALLOW)]
     return [*body, (RETURN, 0, 0, ERRNO | errno.EPERM)]
@@ -89,6 +99,17 @@ def _opening(flags: int, *, changes: bool) -> list[Instruction]:
     else:
         body += [(ANY_BIT, 0, 1, O_WRITING | O_CREAT | O_TRUNC), (RETURN, 0, 0, ERRNO | errno.EPERM)]
     return [*body, (RETURN, 0, 0, ALLOW)]
+
+
+def _pair() -> list[Instruction]:
+    family: list[Instruction] = [(LOAD, 0, 0, 16), (EQUAL, 1, 0, AF_UNIX), (RETURN, 0, 0, ERRNO | errno.EPERM)]
+    return [*family, *_one_of(1, CONNECTED, besides=SOCKET_FLAGS)]
+
+
+def _to_its_peer() -> list[Instruction]:
+    """Without an address: both halves of the pointer are null."""
+    halves = [(LOAD, 0, 0, 48), (EQUAL, 0, 2, 0), (LOAD, 0, 0, 52), (EQUAL, 1, 0, 0)]
+    return [*halves, (RETURN, 0, 0, ERRNO | errno.EPERM), (RETURN, 0, 0, ALLOW)]
 
 
 def _thread() -> list[Instruction]:

@@ -50,10 +50,11 @@ WAITING: Final = {
     "clock_nanosleep": (230, 115), "pause": (34, None), "restart_syscall": (219, 128), "wait4": (61, 260),
     "waitid": (247, 95), "exit": (60, 93), "exit_group": (231, 94),
 }  # fmt: skip
-# A pair of connected sockets is what an asyncio loop wakes itself with; it reaches nobody else.
+# A pair of connected sockets is what an asyncio loop wakes itself with. It reaches nobody else: `seccomp.py` says which
+# pairs there are, and that what is sent goes to the other end.
 PAIRS: Final = {
-    "socketpair": (53, 199), "sendto": (44, 206), "recvfrom": (45, 207), "getsockopt": (55, 209),
-    "setsockopt": (54, 208), "getsockname": (51, 204), "getpeername": (52, 205), "shutdown": (48, 210),
+    "recvfrom": (45, 207), "getsockopt": (55, 209), "setsockopt": (54, 208), "getsockname": (51, 204),
+    "getpeername": (52, 205), "shutdown": (48, 210),
 }  # fmt: skip
 SIGNALS: Final = {
     "rt_sigaction": (13, 134), "rt_sigprocmask": (14, 135), "rt_sigreturn": (15, 139), "rt_sigpending": (127, 136),
@@ -76,8 +77,8 @@ NETWORK: Final = {
 SPECIAL: Final = {
     "openat": (257, 56), "clone": (56, 220), "clone3": (435, 435), "kill": (62, 129), "tgkill": (234, 131),
     "fcntl": (72, 25), "ioctl": (16, 29), "prctl": (157, 167), "prlimit64": (302, 261), "socket": (41, 198),
-    "seccomp": (317, 277), "capset": (126, 91), "landlock_create_ruleset": (444, 444),
-    "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
+    "socketpair": (53, 199), "sendto": (44, 206), "seccomp": (317, 277), "capset": (126, 91),
+    "landlock_create_ruleset": (444, 444), "landlock_add_rule": (445, 445), "landlock_restrict_self": (446, 446),
 }  # fmt: skip
 ALWAYS: Final = {**FILES, **MEMORY, **WAITING, **PAIRS, **SIGNALS, **FACTS}
 

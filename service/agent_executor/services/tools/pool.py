@@ -1,6 +1,7 @@
 """The workers that wait and the workers that work: each forked for one request, watched to its end, never used again.
 
-One is kept warm: forked, closed in and waiting, so that a call costs no fork. All processes end with the pool.
+One is kept warm: forked, closed in and waiting, so that a call costs no fork. So many work at a time as the pool was
+told, the rest of the calls wait in the order they came. All processes end with the pool.
 """
 
 import asyncio
@@ -30,11 +31,12 @@ class Worker:
 
 
 class Pool:
-    """Workers for one event loop."""
+    """Workers for one event loop, `most` of them at work at a time."""
 
-    def __init__(self, limits: Limits, base: Path | None = None) -> None:
+    def __init__(self, limits: Limits, most: int, base: Path | None = None) -> None:
         self._limits = limits
         self._base = base
+        self._places = asyncio.Semaphore(most)
         self._template: Template | None = None
         self._starting = asyncio.Lock()
         self._spare: asyncio.Task[Worker] | None = None
@@ -42,7 +44,20 @@ class Pool:
         self._closed = False
 
     async def take(self) -> Worker:
-        """A worker that waits for its request; TemporaryError when none can be made here and now."""
+        """A worker that waits for its request, when its turn has come; TemporaryError when none can be made.
+
+        Its place is free again when its process has ended, whoever ended it: only then is its memory.
+        """
+        await self._places.acquire()
+        try:
+            worker = await self._waiting()
+        except BaseException:
+            self._places.release()
+            raise
+        worker.ended.add_done_callback(lambda _: self._places.release())
+        return worker
+
+    async def _waiting(self) -> Worker:
         if self._spare is not None:
             with contextlib.suppress(TemporaryError):  # the template has gone since; below starts another
                 worker = await self._taken()

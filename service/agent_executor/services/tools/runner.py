@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
 
+import structlog
+
 from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.services import sandbox
-from agent_executor.services.tools import watch, wire
+from agent_executor.services.tools import memory, watch, wire
 from agent_executor.services.tools.pool import Pool, Worker
-from agent_executor.services.tools.specs import Content, Limits, Outcome, ToolSpec, Update
+from agent_executor.services.tools.specs import MEGABYTE, Content, Limits, Outcome, ToolSpec, Update
+
+log = structlog.get_logger()
 
 INVALID = "invalid_definition"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -28,9 +32,10 @@ DESCRIBE_SECONDS = 15.0
 class ToolRunner:
     """Runs scripts for one event loop; `close` when the service stops."""
 
-    def __init__(self, limits: Limits, directory: Path | None = None) -> None:
+    def __init__(self, limits: Limits, directory: Path | None = None, *, most: int | None = None) -> None:
+        """`most` scripts run at a time; None: as many as there is memory for."""
         self._limits = limits
-        self._pool = Pool(limits, directory)
+        self._pool = Pool(limits, most or _room(limits), directory)
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def describe(self, script: str, *, where: str) -> ToolSpec:
@@ -121,6 +126,15 @@ class ToolRunner:
         return await asyncio.to_thread(wire.unpack, await worker.reader.readexactly(size))
 
 
+def _room(limits: Limits) -> int:
+    available = memory.available()
+    most = memory.workers(available, limits.memory_bytes)
+    log.info("tools: scripts at a time", most=most, megabytes=available // MEGABYTE)
+    if memory.RESERVE + limits.memory_bytes > available:
+        log.warning("tools: one script may use up the memory", fix="a smaller TOOL_MEMORY_BYTES, or more memory")
+    return most
+
+
 def _spec(answer: Any) -> ToolSpec:
     match answer:
         case {"error": str() as text}:
@@ -144,9 +158,6 @@ def _outcome(answer: Any) -> Outcome:
         case {"error": str() as text}:
             return Content(f"The tool failed: {text[:TEXT_CHARACTERS]}", "error")
         case {"update": dict() as update}:
-            given = update.get("messages")
-            if any(getattr(each, "type", None) == "remove" for each in (given if isinstance(given, list) else [given])):
-                raise wire.Garbage("it may add messages to the conversation, not remove them")
             return Update(update)
         case {"content": str() as content, "status": "success" | "error" as status}:
             return Content(content, status)

@@ -130,7 +130,7 @@ async def test_content_is_in_spans_only_where_it_is_asked_for(
 
 @pytest.mark.parametrize("exporter", ["otlp", "none"])
 @pytest.mark.parametrize("way", ["http", "extension", "nats"])
-@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "ollama"])
 async def test_the_callers_trace_reaches_the_model_and_the_result(
     env: dict[str, str], spans: InMemorySpanExporter, exporter: str, way: str, provider: str
 ) -> None:
@@ -140,10 +140,11 @@ async def test_the_callers_trace_reaches_the_model_and_the_result(
             "OPENAI_BASE_URL": stub.openai,
             "ANTHROPIC_API_KEY": "k",
             "ANTHROPIC_BASE_URL": stub.anthropic,
+            "OLLAMA_BASE_URL": stub.url,
             "OTEL_TRACES_EXPORTER": exporter,
         }
         async with serving(env, **given) as api:
-            data = job(calling(provider, "gpt-x" if provider == "openai" else "claude-x"))
+            data = job(calling(provider, "claude-x" if provider == "anthropic" else "gpt-x"))
             trace = {"traceparent": PARENT, "tracestate": STATE}
             event = {"specversion": "1.0", "id": "1", "source": "s", "type": "t", "data": data}
             match way:

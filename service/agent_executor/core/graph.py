@@ -21,6 +21,7 @@ from langgraph.graph.state import CompiledStateGraph
 from agent_executor.core import providers
 from agent_executor.core.context import JobContext
 from agent_executor.core.middleware import Governor
+from agent_executor.core.summaries import Summaries
 from agent_executor.models.parts import STANDARD_FIELDS, Decision, Definition, Model, Node, StateField
 from agent_executor.settings import Settings
 
@@ -31,8 +32,9 @@ TYPES: Mapping[str, Any] = {
 EVERY_DECISION: tuple[Decision, ...] = get_args(Decision)
 WAITS = "This call waits for a decision."
 
-Watch = Callable[[str, Model], AgentMiddleware[Any, Any]]
-"""Makes who looks on at one agent's calls, from the agent's name and its model; holds nothing of any job."""
+Watch = Callable[[str, Model], Any]
+"""Makes the middleware that looks on at one agent's calls, from the agent's name and its model; it holds nothing of any
+job, and is told in `sub_agents` whom the agent can call."""
 
 langsmith.configure(enabled=False)  # whatever the environment says: prompts go to the model and to nobody else
 
@@ -48,6 +50,8 @@ def compile_graph(
     fields = declared(definition)
     additive = frozenset(name for name, field in fields.items() if field.reducer)
     main = definition.orchestrator
+    general = GENERAL_PURPOSE_SUBAGENT["name"]
+    sub_agents = frozenset({general, *(node.name for node in definition.specialists)})
 
     def toolbox(node: Node) -> list[BaseTool]:
         return [tool for name in dict.fromkeys(node.config.tools) for tool in tools.get(name, ())]
@@ -57,32 +61,34 @@ def compile_graph(
         assert isinstance(found, Model)  # noqa: S101  # `definition.parse` saw to it
         return found
 
-    def around(node: Node) -> list[AgentMiddleware[Any, Any]]:
+    def speaking(node: Node) -> dict[str, Any]:
+        """A node's model, and what stands around each of its calls, those for summaries too."""
+        client = providers.create(model(node), settings)
         watched = [watch(node.name, model(node))] if watch else []
-        return [TodoListMiddleware(), Governor(additive), *watched]
+        for one in watched:
+            one.sub_agents = sub_agents
+        around: list[AgentMiddleware[Any, Any]] = [Governor(additive), *watched]
+        return {"model": client, "middleware": [TodoListMiddleware(), Summaries(client, around), *around]}
 
-    specialists: list[SubAgent] = [
+    specialists = [
         {
             "name": node.name,
             "description": node.config.description or f"The {node.name} specialist.",
             "system_prompt": node.config.system_prompt or "",
-            "model": providers.create(model(node), settings),
             "tools": toolbox(node),
-            "middleware": around(node),
             "interrupt_on": pauses(node) or pauses(main) or {},
+            **speaking(node),
         }
         for node in definition.specialists
     ]
-    if GENERAL_PURPOSE_SUBAGENT["name"] not in {one["name"] for one in specialists}:
+    if general not in {one["name"] for one in specialists}:
         # deepagents adds it anyway, but without our middleware: its calls would be neither limited nor checked.
-        shared = {"model": providers.create(model(main), settings), "tools": toolbox(main), "middleware": around(main)}
-        specialists.insert(0, cast("SubAgent", {**GENERAL_PURPOSE_SUBAGENT, **shared}))
+        specialists.insert(0, {**GENERAL_PURPOSE_SUBAGENT, "tools": toolbox(main), **speaking(main)})
     return create_deep_agent(
-        model=providers.create(model(main), settings),
+        **speaking(main),
         tools=toolbox(main),
         system_prompt=main.config.system_prompt,
-        middleware=around(main),
-        subagents=specialists,
+        subagents=cast("list[SubAgent]", specialists),
         state_schema=schema(fields),
         context_schema=JobContext,
         checkpointer=saver,

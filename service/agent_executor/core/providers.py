@@ -50,7 +50,11 @@ def create(model: Model, settings: Settings) -> "BaseChatModel":
 
 def _options(model: Model, settings: Settings) -> dict[str, Any]:
     if model.provider == "ollama":
-        return {"base_url": settings.ollama_base_url, "client_kwargs": {"timeout": settings.model_timeout_seconds}}
+        return {
+            "base_url": settings.ollama_base_url,
+            "client_kwargs": {"timeout": settings.model_timeout_seconds},
+            "async_client_kwargs": {"event_hooks": {"request": [_traced]}},
+        }
     options = {"timeout": settings.model_timeout_seconds, "max_retries": 0, "streaming": True, "stream_usage": True}
     if model.provider == "anthropic":
         key, url = settings.anthropic_api_key, settings.anthropic_base_url
@@ -63,6 +67,13 @@ def _options(model: Model, settings: Settings) -> dict[str, Any]:
         "use_responses_api": False,
         "stream_chunk_timeout": settings.model_timeout_seconds,
     }
+
+
+async def _traced(request: Any) -> None:
+    """Send the current trace along with a request, for a client that takes no headers with a call."""
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator  # noqa: PLC0415  # for one
+
+    TraceContextTextMapPropagator().inject(request.headers)
 
 
 def _sampling(model: Model) -> dict[str, Any]:

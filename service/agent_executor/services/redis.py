@@ -2,8 +2,9 @@
 
 `emit` only puts a message into a buffer; one task sends what is there, at once when it was idle and then every 20 ms or
 20 messages. While the server is away the buffer keeps what fits and drops the rest (`end` is never dropped). A message
-is published on `langgraph:stream:{job_id}` and kept in the Redis Stream `…:log` under the id `{seq}-0`, so a reader of
-the log misses nothing, and a message that is sent twice is kept once.
+is kept in the Redis Stream `…:log` of its job under the id `{seq}-0`, so a reader of the log misses nothing, and then
+published on `langgraph:stream:{job_id}`. What the log has passed already is neither kept nor published: a message that
+is sent twice, or one of a worker that has not noticed yet that it lost the job.
 """
 
 import asyncio
@@ -34,6 +35,9 @@ RETRY_SECONDS = 0.5
 CALL_SECONDS = 2.0
 FOLLOW_SECONDS = 1.0
 EPOCH_BITS = 32  # a worker of a later epoch counts above all its predecessors, whatever they sent
+PASSED = "equal or smaller"
+"""What a server says of an id that is not above the last one. Whatever else keeps a log from growing, such as a full
+memory, keeps nobody from hearing of the job."""
 TROUBLE = (redis.exceptions.RedisError, OSError, TimeoutError)
 
 
@@ -62,6 +66,7 @@ class _Message:
     job_id: str
     seq: int
     body: bytes
+    kept: bool = False
 
 
 class LiveEvents:
@@ -173,20 +178,25 @@ class LiveEvents:
     async def _send_one_by_one(self, batch: list[_Message]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for message in batch:
-            name, fields = channel(message.job_id), {"event": message.body}
-            pipeline.publish(name, message.body)
-            pipeline.xadd(f"{name}:log", fields, id=f"{message.seq}-0", maxlen=self._length, approximate=True)  # type: ignore[arg-type]
-            pipeline.expire(f"{name}:log", self._expiry)
-        # An id that is there already (sent before an answer was lost) is an answer like any other.
+            log, fields = f"{channel(message.job_id)}:log", {"event": message.body}
+            pipeline.xadd(log, fields, id=f"{message.seq}-0", maxlen=self._length, approximate=True)  # type: ignore[arg-type]
+            pipeline.expire(log, self._expiry)
+        answers = await pipeline.execute(raise_on_error=False)
+        for message, answer in zip(batch, answers[::2], strict=True):
+            message.kept = message.kept or PASSED not in str(answer)
+            if message.kept:
+                pipeline.publish(channel(message.job_id), message.body)
         await pipeline.execute(raise_on_error=False)
 
 
-# An id that is there already (sent before an answer was lost) is no error: hence pcall.
-_SCRIPT = """
+_SCRIPT = f"""
 for i, log in ipairs(KEYS) do
-    redis.call('PUBLISH', string.sub(log, 1, -5), ARGV[2 * i + 2])
-    redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[1], ARGV[2 * i + 1], 'event', ARGV[2 * i + 2])
-    redis.call('EXPIRE', log, ARGV[2])
+    local body = ARGV[2 * i + 2]
+    local kept = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[1], ARGV[2 * i + 1], 'event', body)
+    if type(kept) ~= 'table' or not string.find(kept.err, '{PASSED}', 1, true) then
+        redis.call('PUBLISH', string.sub(log, 1, -5), body)
+        redis.call('EXPIRE', log, ARGV[2])
+    end
 end
 """
 

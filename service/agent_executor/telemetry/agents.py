@@ -1,8 +1,8 @@
 """Spans and token counts of one agent: `chat`, `execute_tool` and, for sub-agents, `invoke_agent`.
 
 Names and attributes: https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-agent-spans/. Stands around the calls of
-a compiled graph, which all jobs of a definition share, so it holds nothing of any job. Imports LangChain, so it is
-imported late.
+a compiled graph, which all jobs of a definition share, so it holds nothing of any job. Invariant: a span is named by
+what the definition and the service know, never by what a model wrote. Imports LangChain, so it is imported late.
 """
 
 import json
@@ -21,20 +21,23 @@ from agent_executor.telemetry import traces
 from agent_executor.telemetry.metrics import NAME_LENGTH, Metrics
 from agent_executor.telemetry.traces import Traces
 
-TAKES_HEADERS = ("openai", "anthropic")  # whose clients take `extra_headers` with a call
+TAKES_HEADERS = ("openai", "anthropic")  # whose clients take `extra_headers` with a call; ollama's has a hook for them
 SUB_AGENT_TOOL = "task"
+UNKNOWN = "unknown"  # the tool of a call that there is no tool for
 
 
 class Watch(AgentMiddleware[Any, Any]):
-    """Watches the model and tool calls of one agent."""
+    """Watches the model and tool calls of one agent; `sub_agents` are the names of those that it can call."""
+
+    sub_agents: frozenset[str] = frozenset()
 
     def __init__(self, measured: Metrics, traced: Traces, *, agent: str, provider: str, model: str) -> None:
         super().__init__()
         self._metrics = measured
         self._traces = traced
-        self._agent = agent
+        self._agent = agent[:NAME_LENGTH]
         self._provider = provider
-        self._model = model
+        self._model = model[:NAME_LENGTH]
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
@@ -67,20 +70,20 @@ class Watch(AgentMiddleware[Any, Any]):
     ) -> ToolMessage | Command[Any]:
         """One tool call; the one that starts a sub-agent has that agent's span inside."""
         call = request.tool_call
-        name = str(clean(call["name"]))[:NAME_LENGTH]  # the model chose it
+        name = request.tool.name[:NAME_LENGTH] if request.tool else UNKNOWN
         attributes = {
             "gen_ai.operation.name": "execute_tool",
             "gen_ai.tool.name": name,
-            "gen_ai.tool.call.id": str(clean(call["id"])),
+            "gen_ai.tool.call.id": str(clean(call["id"]))[:NAME_LENGTH],
             "gen_ai.agent.name": self._agent,
         }
         with ExitStack() as spans:
             span = spans.enter_context(self._traces.span(f"execute_tool {name}", attributes))
             if self._traces.content:
                 span.set_attribute("gen_ai.tool.call.arguments", _text(call["args"]))
-            if name == SUB_AGENT_TOOL:
-                sub_agent = str(clean(call["args"].get("subagent_type", "")))[:NAME_LENGTH]
-                spans.enter_context(invoked(self._traces, sub_agent))
+            sub_agent = call["args"].get("subagent_type") if name == SUB_AGENT_TOOL else None
+            if isinstance(sub_agent, str) and sub_agent in self.sub_agents:
+                spans.enter_context(invoked(self._traces, sub_agent[:NAME_LENGTH]))
             answer = await handler(request)
             if isinstance(answer, ToolMessage) and answer.status == "error":
                 span.set_attribute("error.type", "tool_error")
@@ -95,8 +98,8 @@ class Watch(AgentMiddleware[Any, Any]):
         attributes: dict[str, str | int] = {
             "gen_ai.usage.input_tokens": sent,
             "gen_ai.usage.output_tokens": received,
-            "gen_ai.response.model": str(said.get("model_name") or said.get("model") or self._model),
-            "gen_ai.response.finish_reasons": str(reason),
+            "gen_ai.response.model": str(said.get("model_name") or said.get("model") or self._model)[:NAME_LENGTH],
+            "gen_ai.response.finish_reasons": str(reason)[:NAME_LENGTH],
         }
         if self._traces.content:
             attributes["gen_ai.output.messages"] = _text(answer.model_dump())

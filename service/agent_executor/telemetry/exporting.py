@@ -1,20 +1,38 @@
 """Where spans go: OpenTelemetry's SDK, set up by its own variables (OTEL_EXPORTER_OTLP_*, OTEL_RESOURCE_ATTRIBUTES, …).
 
-Imported only when an exporter is named.
+Imported only when an exporter is named. Invariant: what the variables ask for is what is done, or the service does not
+start.
 """
+
+import os
+from collections.abc import Callable, Iterable
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
-KNOWN = ("", "otlp", "console")
+from agent_executor.errors import shown
+from agent_executor.settings import SettingsError
+
+PROTOCOL = "http/protobuf"
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")  # the first that is set counts
 
 
-def provider(exporter: str, service: str) -> TracerProvider:
-    """A provider that sends to `exporter` (OTEL_TRACES_EXPORTER); a name that is not known sends over OTLP."""
-    to: SpanExporter = ConsoleSpanExporter() if exporter == "console" else OTLPSpanExporter()
-    own = Resource({"service.name": service}).merge(OTELResourceDetector().detect())
-    made = TracerProvider(resource=own, shutdown_on_exit=False)
-    made.add_span_processor(BatchSpanProcessor(to))
+def provider(exporters: Iterable[str], service: str) -> TracerProvider:
+    """A provider that sends to `exporters`, names of OTEL_TRACES_EXPORTER."""
+    ways: dict[str, Callable[[], SpanExporter]] = {"console": ConsoleSpanExporter, "otlp": _otlp}
+    made = TracerProvider(
+        resource=Resource({"service.name": service}).merge(OTELResourceDetector().detect()), shutdown_on_exit=False
+    )
+    for name in exporters:
+        made.add_span_processor(BatchSpanProcessor(ways[name]()))
     return made
+
+
+def _otlp() -> SpanExporter:
+    # The exporter does not look at these itself: told `grpc`, it would talk HTTP to the port for gRPC, and be refused.
+    name, asked = next(((name, os.environ[name]) for name in PROTOCOLS if os.environ.get(name)), ("", PROTOCOL))
+    if asked.strip().lower() != PROTOCOL:
+        raise SettingsError(f"{name}: {shown(asked)} is not {PROTOCOL} (port 4318 of most collectors)")
+    return OTLPSpanExporter()

@@ -3,7 +3,7 @@
 Invariants: everything is logged through here, the libraries' own loggers too; a line never holds a prompt, a model's
 answer, a tool's arguments or a secret, unless LOG_CONTENT asks for content. That is why an exception is logged as its
 types and its frames: what a library puts into its text (the request it could not send, the row it could not write) is
-the job's.
+the job's. Of a line of a library that has what is the job's in its hands, it is the place in the library's code.
 
 `trace_id` is what the job's publisher calls it. The span that a line was written in has other names, `otel_trace_id`
 and `otel_span_id`, in the spelling of a `traceparent`: by them logs and traces join.
@@ -35,6 +35,20 @@ CHATTY = (
 )
 """Libraries that log requests (headers and bodies at debug) or every reconnect: only their warnings are of use."""
 
+QUOTING = (
+    "anthropic",
+    "asyncio",
+    "deepagents",
+    "httpcore",
+    "httpx",
+    "langchain",
+    "langgraph",
+    "langsmith",
+    "mcp",
+    "ollama",
+    "openai",
+)
+"""How the names of loggers begin that quote arguments, messages, answers or what a task ended with."""
 
 FRAMES = 20  # the innermost ones of each exception
 
@@ -42,7 +56,7 @@ FRAMES = 20  # the innermost ones of each exception
 def configure(level: str, *, content: bool = False, stream: Any = None) -> None:
     """Log at `level` (debug, info, warning, error) to `stream`, standard output when none is given.
 
-    With `content`, exceptions are logged with their text.
+    With `content`, exceptions are logged with their text, and so is what the libraries of `QUOTING` say.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -61,7 +75,7 @@ def configure(level: str, *, content: bool = False, stream: Any = None) -> None:
     handler = logging.StreamHandler(stream or sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=shared if content else [*shared, _placed],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.JSONRenderer(default=str),
@@ -94,6 +108,14 @@ def _spanned(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typ
     return line
 
 
+def _placed(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Say where a library wrote a line instead of what: the place tells the message, and nothing of its arguments."""
+    record: logging.LogRecord = line["_record"]
+    if record.name.startswith(QUOTING):
+        line["event"] = _place(record.pathname, record.lineno, record.funcName)
+    return line
+
+
 def _told(error: BaseException, *, content: bool) -> list[dict[str, Any]]:
     """An exception and what it came from, the outermost first, as JSON."""
     told, seen = [], set[int]()
@@ -110,6 +132,9 @@ def _told(error: BaseException, *, content: bool) -> list[dict[str, Any]]:
 
 
 def _frames(trace: TracebackType | None) -> list[str]:
+    return [_place(one.filename, one.lineno, one.name) for one in traceback.extract_tb(trace)[-FRAMES:]]
+
+
+def _place(file: str, line: int | None, function: str | None) -> str:
     """`package/module.py:12 function`, so that no path of a machine is in it."""
-    frames = traceback.extract_tb(trace)[-FRAMES:]
-    return [f"{'/'.join(PurePath(frame.filename).parts[-2:])}:{frame.lineno} {frame.name}" for frame in frames]
+    return f"{'/'.join(PurePath(file).parts[-2:])}:{line} {function}"

@@ -14,12 +14,14 @@ from opentelemetry.context import Context
 from opentelemetry.trace import NoOpTracer, Span, SpanKind, Status, StatusCode, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from agent_executor.settings import Settings
+from agent_executor.errors import shown
+from agent_executor.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
 SERVICE = "agent-executor"
+EXPORTERS = ("otlp", "console")
 FLUSH_MILLIS = 2000
 _W3C = TraceContextTextMapPropagator()
 
@@ -60,15 +62,32 @@ class Traces:
 
 
 def configure(settings: Settings) -> Traces:
-    """A tracer that exports as OTEL_* says, or one that only carries the caller's context."""
-    exporter = (settings.otel_traces_exporter or "").strip().lower()
-    named = exporter or settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint
-    if settings.otel_sdk_disabled or exporter == "none" or not named:
+    """A tracer that exports as OTEL_* says, or one that only carries the caller's context.
+
+    Raises:
+        SettingsError: it says what is not offered here.
+    """
+    exporters = () if settings.otel_sdk_disabled else _exporters(settings)
+    if not exporters:
         return Traces(NoOpTracer(), content=settings.log_content)
     from agent_executor.telemetry import exporting  # noqa: PLC0415  # 0.2 s of imports that most laptops do not need
 
-    provider = exporting.provider(exporter, SERVICE)
+    provider = exporting.provider(exporters, SERVICE)
     return Traces(provider.get_tracer("agent_executor"), content=settings.log_content, provider=provider)
+
+
+def _exporters(settings: Settings) -> tuple[str, ...]:
+    """The exporters that are named, or the one that an endpoint stands for."""
+    given = settings.otel_traces_exporter or ""
+    named = tuple(dict.fromkeys(name for part in given.split(",") if (name := part.strip().lower())))
+    if not named:
+        somewhere = settings.otel_exporter_otlp_endpoint or settings.otel_exporter_otlp_traces_endpoint
+        return ("otlp",) if somewhere else ()
+    if named == ("none",):
+        return ()
+    if not set(named) <= set(EXPORTERS):
+        raise SettingsError(f"OTEL_TRACES_EXPORTER: {shown(given)} is not otlp, console, both with a comma, or none")
+    return named
 
 
 def caller(traceparent: str | None, tracestate: str | None) -> Context:

@@ -17,7 +17,7 @@ from fastapi import FastAPI
 from agent_executor.api import description, events, guard, health, intake, jobs, problems
 from agent_executor.api.service import running
 from agent_executor.core.builder import Builder
-from agent_executor.settings import Settings
+from agent_executor.settings import Settings, SettingsError
 from agent_executor.telemetry import traces
 from agent_executor.telemetry.metrics import Metrics
 
@@ -32,11 +32,16 @@ class StartError(Exception):
 
 
 def create_app(settings: Settings, graphs: type[Builder] = Builder) -> FastAPI:
-    """The API of a service that starts and stops with it."""
+    """The API of a service that starts and stops with it.
+
+    Raises:
+        SettingsError: OTEL_* ask for what is not offered.
+    """
+    traced = traces.configure(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with running(settings, Metrics(), traces.configure(settings), graphs) as service:
+        async with running(settings, Metrics(), traced, graphs) as service:
             app.state.service, app.state.parts = service, service.parts
             yield
 
@@ -64,9 +69,12 @@ async def serve(
         The exit status: 0 after a stop that was asked for, 1 when a part of the service broke.
 
     Raises:
-        StartError: nothing can listen at HTTP_HOST and HTTP_PORT.
+        StartError: nothing can listen at HTTP_HOST and HTTP_PORT, or OTEL_* ask for what is not offered.
     """
-    app = create_app(settings, graphs)
+    try:
+        app = create_app(settings, graphs)
+    except SettingsError as error:
+        raise StartError(str(error)) from None
     listener = _listen(settings)
     config = uvicorn.Config(
         app,

@@ -25,7 +25,7 @@ from langgraph.checkpoint.base import (
     get_serializable_checkpoint_metadata,
 )
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
-from langgraph.checkpoint.serde.types import TASKS, _DeltaSnapshot
+from langgraph.checkpoint.serde.types import ERROR, TASKS, _DeltaSnapshot
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import AsyncConnectionPool
@@ -173,11 +173,13 @@ class Saver(AsyncPostgresSaver):
         """Store what one task wrote, before the superstep is complete."""
         configurable = config["configurable"]
         names = (configurable["thread_id"], configurable["checkpoint_ns"], configurable["checkpoint_id"], task_id)
-        rows = Rows()
+        rows, fence = Rows(), configurable.get(FENCE)
+        if fence and any(channel == ERROR for channel, _ in writes):
+            # What a node wrote before it failed would count as all of its work, and the job go on behind it.
+            writes = [write for write in writes if write[0] in WRITES_IDX_MAP]
         for number, (channel, value) in enumerate(writes):
             index = WRITES_IDX_MAP.get(channel, number)
             rows.writes[(*names, index)] = (*names, task_path, index, channel, *self.serde.dumps_typed(value))
-        fence: Fence | None = configurable.get(FENCE)
         if fence and names[2] in fence.inputs and names[:3] in fence.held.checkpoints:
             fence.held.add(rows)  # no node's work, and made again from the input as the checkpoint is
         else:
@@ -201,12 +203,9 @@ class Saver(AsyncPostgresSaver):
         async with (
             self._pool.connection() as connection,
             connection.cursor(binary=True, row_factory=dict_row) as cursor,
+            connection.transaction() if pipeline else contextlib.nullcontext(),
         ):
-            if pipeline:
-                async with connection.transaction():
-                    yield cursor
-            else:
-                yield cursor
+            yield cursor
 
     async def _store(self, config: RunnableConfig, rows: Rows, *, linger: bool) -> None:
         fence: Fence | None = config["configurable"].get(FENCE)

@@ -42,7 +42,7 @@ async def test_an_image_change_rolls_out_with_jobs_in_flight_and_none_is_lost(po
             with timed("all jobs of the rollout done"):
                 await each_once(observer, jobs)
             assert await steps(observer, jobs) == [STEPS] * len(jobs)
-            assert taken_over(executor) == set(jobs)
+            assert await taken_over(observer, jobs) == set(jobs)
             executor.ready()
 
 

@@ -66,7 +66,7 @@ async def test_no_job_is_lost_or_done_twice_when_pods_go_in_the_middle(pods: Clu
             with timed("all jobs of the scale-in done"):
                 await each_once(observer, jobs, 400)
             assert await steps(observer, jobs) == [STEPS] * len(jobs)
-            assert taken_over(executor)
+            assert await taken_over(observer, jobs)
 
 
 async def test_an_idle_executor_goes_to_zero_and_comes_back_on_the_first_message(pods: Cluster, timed: Timed) -> None:

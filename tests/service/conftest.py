@@ -1,3 +1,4 @@
+from tests.support.logged import written  # noqa: F401  # a fixture
 from tests.support.servers import (  # noqa: F401  # fixtures
     database,
     env,

@@ -1,33 +1,17 @@
 """What libraries log is theirs to say; what they quote of a job's is not."""
 
 import io
-import json
 import logging
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-import structlog
 
+from agent_executor.core import loggable
 from agent_executor.telemetry import logs
 from tests.support import graphs
 from tests.support.graphs import Bench
+from tests.support.logged import lines
 
 CANARY = "canary-77"
-
-
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level, structlog.get_config())
-    yield io.StringIO()
-    root.handlers[:], level = before[0], before[1]
-    root.setLevel(level)
-    structlog.configure(**before[2])
-
-
-def lines(written: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in written.getvalue().splitlines()]
 
 
 def refuse() -> None:
@@ -54,7 +38,7 @@ NAMES = ("langchain_core.callbacks.manager", "langgraph.pregel", "openai._base_c
 @pytest.mark.parametrize("name", [*logs.QUOTING, *NAMES])
 def test_a_library_that_holds_what_is_the_jobs_says_where_and_not_what(written: io.StringIO, name: str) -> None:
     logs.configure("info", stream=written)
-    with logs.about(job_id="j"):
+    with loggable.about("j", None):
         try:
             refuse()
         except ValueError:

@@ -5,17 +5,17 @@ import json
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import NoOpTracer
 
+from agent_executor.core import loggable
 from agent_executor.telemetry import logs, traces
 from agent_executor.telemetry.traces import Traces
 from tests.support.api import ECHO, serving
+from tests.support.logged import lines
 from tests.support.runtime import job
 
 CANARY = "canary-77"
@@ -24,28 +24,13 @@ PARENT = f"00-{TRACE}-{CALLER}-01"
 JOINED = ("otel_trace_id", "otel_span_id")
 
 
-@pytest.fixture
-def written() -> Iterator[io.StringIO]:
-    """What is logged; the process's logging is put back afterwards."""
-    root = logging.getLogger()
-    before = (root.handlers[:], root.level, structlog.get_config())
-    yield io.StringIO()
-    root.handlers[:], level = before[0], before[1]
-    root.setLevel(level)
-    structlog.configure(**before[2])
-
-
 def fail() -> None:
     raise RuntimeError("outer") from ValueError(CANARY)
 
 
-def lines(written: io.StringIO) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in written.getvalue().splitlines()]
-
-
 def test_a_line_is_an_object_with_time_level_logger_and_the_job(written: io.StringIO) -> None:
     logs.configure("info", stream=written)
-    with logs.about(job_id="j", trace_id="t", other=None):
+    with loggable.about("j", "t"):
         structlog.get_logger("here").info("job: taken", epoch=1)
         logging.getLogger("a.library").warning("said %s", "so")
     structlog.get_logger("here").debug("not this")
@@ -72,7 +57,7 @@ def test_a_line_joins_the_span_that_it_was_written_in(written: io.StringIO, *, e
     logs.configure("info", stream=written)
     tracer = TracerProvider(shutdown_on_exit=False).get_tracer("here") if exported else NoOpTracer()
     with (
-        logs.about(job_id="j", trace_id="the publisher's"),
+        loggable.about("j", "the publisher's"),
         Traces(tracer).span("process", {}, parent=traces.caller(PARENT, None)) as span,
     ):
         structlog.get_logger("here").info("own")

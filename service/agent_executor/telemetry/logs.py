@@ -12,8 +12,6 @@ and `otel_span_id`, in the spelling of a `traceparent`: by them logs and traces 
 import logging
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any
@@ -90,13 +88,6 @@ def configure(level: str, *, content: bool = False, stream: Any = None) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they bring handlers of their own
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
-
-
-@contextmanager
-def about(**names: str | None) -> Iterator[None]:
-    """Put names such as `job_id` and `trace_id` on every line of this task, and of those that it starts."""
-    with structlog.contextvars.bound_contextvars(**{name: value for name, value in names.items() if value}):
-        yield
 
 
 def _spanned(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:

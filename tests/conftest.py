@@ -3,6 +3,8 @@
 A test that needs what cannot be had here (UnavailableError: a Go module, a program built from one) is skipped. The last
 lines of a run are `skipped: N` and one line for each reason, or `skipped: none`, also with pytest-xdist. Where Go is on
 the machine nothing may be skipped: then a skip fails the run, unless its reason starts with one of ALLOWED.
+
+The names of tests are the same in every process, or nothing is run.
 """
 
 import os
@@ -58,6 +60,23 @@ def skip_if_unavailable() -> Generator[None, object, object]:
         return (yield)
     except UnavailableError as missing:
         pytest.skip(str(missing))
+
+
+def sets_named(item: pytest.Item) -> Iterator[str]:
+    """The parameters of a test whose name prints a set, in an order that is another in the next process."""
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    for name, value in parameters.items():
+        if isinstance(value, set | frozenset) and len(value) > 1 and str(value) in item.name:
+            yield name
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse such names: pytest-xdist's workers would not agree on what there is to run, now and then."""
+    for item in items:
+        for name in sets_named(item):
+            raise pytest.UsageError(
+                f"{item.nodeid}: {name} is a set, and the test's name prints it: sort it into a list"
+            )
 
 
 @pytest.hookimpl(wrapper=True)

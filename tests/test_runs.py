@@ -1,4 +1,7 @@
-"""The last lines of a run say what was skipped, and a skip without excuse fails it."""
+"""What tests/conftest.py asks of every run.
+
+The last lines say what was skipped, and a skip without excuse fails it; no test's name depends on the process.
+"""
 
 from pathlib import Path
 
@@ -41,6 +44,12 @@ CASES = {
 }
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them all takes longer than the test
+
+
 @pytest.mark.parametrize(("only", "require", "status", "last"), CASES.values(), ids=CASES)
 def test_the_last_lines_of_a_run(pytester, monkeypatch, only, require, status, last):
     assert run(pytester, monkeypatch, require, "-k", only) == (status, last)
@@ -53,13 +62,38 @@ def test_the_last_lines_of_a_run_on_several_workers(pytester, monkeypatch):
     )
 
 
+def prepare(pytester, module: str) -> None:
+    """A directory with this module and the conftest.py that is tested."""
+    pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
+    pytester.makepyfile(module)
+
+
 def run(pytester, monkeypatch, require: str, *options: str) -> tuple[int, list[str]]:
     """The exit status and the last lines of a run of MODULE."""
     monkeypatch.setenv("REQUIRE", require)
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them all takes longer than the test
-    pytester.makeconftest(Path(__file__).with_name("conftest.py").read_text())
-    pytester.makepyfile(MODULE)
+    prepare(pytester, MODULE)
     done = pytester.runpytest_subprocess("-p", "xdist", *options)
     first = next(n for n, line in enumerate(done.outlines) if line.startswith("skipped: "))
     return done.ret, done.outlines[first:]
+
+
+NAMED = """
+import pytest
+
+@pytest.mark.parametrize("names", [{one}, {{"a", "b"}}], ids={ids})
+def test_of_names(names): pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("ids", "status"), [("str", pytest.ExitCode.USAGE_ERROR), ("None", pytest.ExitCode.OK)], ids=["printed", "numbered"]
+)
+def test_a_name_that_another_process_would_spell_otherwise_is_refused(pytester, ids, status):
+    prepare(pytester, NAMED.format(one={"a"}, ids=ids))
+    done = pytester.runpytest_subprocess()
+    assert done.ret == status
+    said = [line for line in done.errlines if line.startswith("ERROR")]
+    assert len(said) == (status != pytest.ExitCode.OK)
+    assert all(
+        "test_of_names[{" in line and "names is a set" in line and "sort it into a list" in line for line in said
+    )

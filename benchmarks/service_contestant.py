@@ -15,6 +15,7 @@ from typing import Any
 
 import nats
 import nats.errors
+import uvloop
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from psycopg import AsyncCursor
 from psycopg.rows import DictRow, dict_row
@@ -134,7 +135,7 @@ def service() -> int:
     """`agent-executor serve` with the other builder."""
     given = settings.load(os.environ)
     logs.configure(given.log_level, content=given.log_content)
-    return asyncio.run(api.serve(given, graphs=NoOps))
+    return uvloop.run(api.serve(given, graphs=NoOps))
 
 
 if __name__ == "__main__":

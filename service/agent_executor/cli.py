@@ -55,13 +55,15 @@ def main() -> None:
 def serve() -> None:
     """Serve jobs from NATS and HTTP, as the environment says."""
     with garbage.spared():
+        import uvloop  # noqa: PLC0415
+
         from agent_executor.api import main as api  # noqa: PLC0415
         from agent_executor.telemetry import logs  # noqa: PLC0415
 
     settings = read_settings()
     logs.configure(settings.log_level, content=settings.log_content)
     try:
-        status = asyncio.run(api.serve(settings))
+        status = uvloop.run(api.serve(settings))
     except api.StartError as error:
         raise Failed(str(error)) from None
     sys.exit(status)
@@ -89,6 +91,8 @@ def migrate() -> None:
 @click.option("--ready-file", type=click.Path(path_type=Path), help="Gets the addresses as JSON once jobs are taken.")
 def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
     """Run everything on this machine: PostgreSQL, NATS, Valkey and the service."""
+    import uvloop  # noqa: PLC0415
+
     from agent_executor import local as embedded  # noqa: PLC0415
 
     log = log_to_file(data_dir)
@@ -111,7 +115,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
         return status
 
     with starting():
-        sys.exit(asyncio.run(run()))
+        sys.exit(uvloop.run(run()))
 
 
 @main.command()
@@ -124,6 +128,8 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
     if url:
         with service(url, token) as client:
             sys.exit(_follow(client, client.submit(asked, payload)))
+    import uvloop  # noqa: PLC0415
+
     from agent_executor import local as embedded  # noqa: PLC0415
 
     log_to_terminal("error")
@@ -140,7 +146,7 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
                 return await asyncio.to_thread(work)
 
     with starting():
-        sys.exit(asyncio.run(alone()))
+        sys.exit(uvloop.run(alone()))
 
 
 @main.command()

@@ -2,6 +2,7 @@ import dataclasses
 import datetime
 import enum
 import math
+import uuid
 
 import pytest
 from hypothesis import given
@@ -48,6 +49,18 @@ class Colour(enum.Enum):
     RED = 1
 
 
+class Word(enum.StrEnum):
+    YES = "yes"
+
+
+def deep(levels, inmost=None):
+    """Lists in one another, `levels` of them and perhaps what the last one holds."""
+    value = [] if inmost is None else [inmost]
+    for _ in range(levels - 1):
+        value = [value]
+    return value
+
+
 class Model(BaseModel):
     text: str
 
@@ -70,13 +83,27 @@ CLEANED = {
     "times": (datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC), "2026-01-02T00:00:00+00:00"),
     "models": (Model(text="\0"), {"text": "\ufffd"}),
     "dataclasses": (Point(math.nan), {"x": None}),
-    "anything else as text": (Colour.RED, "Colour.RED"),
+    "enumerations": ([Colour.RED, Word.YES], [1, "yes"]),
+    "UUIDs": (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+    "many containers, none of them deep": ([({"a": []},)] * 200, [[{"a": []}]] * 200),
+    "many containers, one of them deep": ([[]] * 200 + [deep(99), deep(101)], [[]] * 200 + [deep(99), deep(99, "…")]),
+    "anything else as text": (1j, "1j"),
 }
 
 
 @pytest.mark.parametrize(("value", "cleaned"), CLEANED.values(), ids=CLEANED)
 def test_clean(value, cleaned):
     assert json.clean(value) == cleaned
+    assert json.parse(json.dump(value)) == cleaned
+    assert json.as_it_is(value) in (None, json.dump(value))
+
+
+AS_IT_IS = [{"a": ["ü", 1.5, -1, True, None]}, [2**53 - 1], [[]] * 200, ("a", deep(99)), math.nan]
+
+
+@pytest.mark.parametrize("value", AS_IT_IS, ids=repr)
+def test_what_nothing_has_to_be_replaced_in_is_dumped_at_once(value):
+    assert json.as_it_is(value) == json.dump(value)
 
 
 def test_what_holds_itself_is_cut():

@@ -14,7 +14,7 @@ from psycopg import conninfo
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-from agent_executor.services.json import clean
+from agent_executor.services.json import as_it_is, clean
 
 CONNECT_SECONDS = 5
 RECONNECT_SECONDS = 3.0
@@ -79,6 +79,8 @@ async def retried(pool: AsyncConnectionPool[Any], work: Callable[[], Awaitable[T
 
 def storable(value: Any) -> str:
     """JSON that jsonb can hold: a NUL, a lone surrogate, a NaN is replaced (`json.clean`), and all else left alone."""
+    if (body := as_it_is(value)) is not None:
+        return body.decode()
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         text.encode()

@@ -8,15 +8,19 @@ quote the text. Out: models produce the same things, and a job must not fail on 
 import base64
 import dataclasses
 import datetime
+import enum
 import json
 import math
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import orjson
 from pydantic import BaseModel
 
 MAX_DEPTH = 100  # containers inside one another; the C parser of CPython gives up near 1000
+# Integers that JavaScript holds too, and no types that the library writes otherwise than `clean` does.
+_AS_IT_IS = orjson.OPT_STRICT_INTEGER | orjson.OPT_PASSTHROUGH_DATACLASS | orjson.OPT_PASSTHROUGH_DATETIME
 _INT64 = range(-(2**63), 2**63)
 _SUSPECT = re.compile(r"\\u(?:0000|[dD][89a-fA-F])")  # an escape that may make a NUL or a surrogate
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -48,15 +52,33 @@ def parse(body: bytes) -> Any:
 
 
 def dump(value: Any) -> bytes:
-    """Compact UTF-8 JSON of whatever the service holds, cleaned first."""
-    return json.dumps(clean(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    """Compact UTF-8 JSON of whatever the service holds, cleaned where it has to be."""
+    body = as_it_is(value)
+    if body is None:
+        body = json.dumps(clean(value), ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    return body
+
+
+def as_it_is(value: Any) -> bytes | None:
+    """Compact UTF-8 JSON of a value that `clean` would hardly change, as nearly all are: it takes a tenth of the time.
+
+    NaN and infinities are null. None where anything else is to be replaced, or may be.
+    """
+    try:
+        body = orjson.dumps(value, option=_AS_IT_IS)
+        if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
+            _check(value, strings=False)
+    except (TypeError, NotJson):  # the library's name for whatever it does not know, surrogates and large numbers too
+        return None
+    return body if b"\\u0000" not in body else None
 
 
 def clean(value: Any, depth: int = 0) -> Any:
     """The same value as JSON that PostgreSQL can hold, equal where it already is.
 
     NUL and lone surrogates become U+FFFD, NaN and infinities null, integers above 64 bits their digits, what is nested
-    too deep an ellipsis, bytes base64, times ISO 8601, models and dataclasses objects, anything else its text.
+    too deep an ellipsis, bytes base64, times ISO 8601, enumerations their values, models and dataclasses objects,
+    anything else its text.
     """
     if isinstance(value, str):
         return _UNSTORABLE.sub(REPLACEMENT, value)
@@ -80,6 +102,8 @@ def _clean_object(value: Any, depth: int) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
+    if isinstance(value, enum.Enum):
+        return clean(value.value, depth)
     if isinstance(value, BaseModel):
         return clean(value.model_dump(), depth)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -106,7 +130,7 @@ def _check(value: Any, *, strings: bool) -> None:
     """Refuse what is nested too deep, and NUL and surrogates where the text hinted at them."""
     level, depth = [value], 0
     while level:
-        containers = [item for item in level if isinstance(item, dict | list)]
+        containers = [item for item in level if isinstance(item, dict | list | tuple)]
         if containers and depth == MAX_DEPTH:
             raise NotJson(f"is nested deeper than {MAX_DEPTH} levels")
         if strings and any(_bad(text) for text in _texts(level)):

@@ -7,7 +7,7 @@ job's end is its outcome, its event and the last rows of its run: all of it or n
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,33 +47,28 @@ class Rows:
         self.fences |= other.fences
         self.ends |= other.ends
 
-    @property
-    def statement(self) -> str:
-        """What writes these rows."""
-        return sql.STORE_AND_END if self.ends else sql.STORE
-
-    @property
-    def parameters(self) -> list[Any]:
-        """One array per column of the statement."""
+    def statement(self) -> tuple[str, list[Any]]:
+        """The statement that writes these rows, and its parameters: one array per column."""
         held = {job: epoch for job, epoch in self.fences.items() if job not in self.ends}
-        *names, blob = _columns(self.blobs.values(), 6)
-        thread, ns, checkpoint, task, path, index, channel, kind, written = _columns(self.writes.values(), 9)
-        return [
-            Texts(held),
-            Integers(held.values()),
-            *(self._ending() if self.ends else ()),
-            *map(Texts, _columns(self.checkpoints.values(), 6)),
-            *map(Texts, names),
-            Blobs(blob),
-            *map(Texts, (thread, ns, checkpoint, task, path)),
-            Integers(index),
-            *map(Texts, (channel, kind)),
-            Blobs(written),
-        ]
-
-    def _ending(self) -> list[Any]:
-        job, epoch, *texts, payload = _columns(self.ends.values(), 9)
-        return [Texts(job), Integers(epoch), *map(Texts, texts), Blobs(payload), Texts(job)]
+        shape = sql.Shape(
+            bool(held or not self.ends), bool(self.ends), bool(self.checkpoints), bool(self.blobs), bool(self.writes)
+        )
+        parameters: list[Any] = []
+        if shape.fences:
+            parameters += (Texts(held), Integers(held.values()))
+        if shape.ends:
+            job, epoch, *texts, payload = _columns(self.ends)
+            parameters += (Texts(job), Integers(epoch), *map(Texts, texts), Blobs(payload), Texts(job))
+        if shape.checkpoints:
+            parameters += map(Texts, _columns(self.checkpoints))
+        if shape.blobs:
+            *names, blob = _columns(self.blobs)
+            parameters += (*map(Texts, names), Blobs(blob))
+        if shape.writes:
+            thread, ns, checkpoint, task, path, index, channel, kind, blob = _columns(self.writes)
+            parameters += (*map(Texts, (thread, ns, checkpoint, task, path)), Integers(index))
+            parameters += (*map(Texts, (channel, kind)), Blobs(blob))
+        return sql.store(shape), parameters
 
 
 class Writer:
@@ -175,7 +170,7 @@ class Writer:
         return alone
 
     async def _execute(self, rows: Rows) -> set[str]:
-        statement, parameters = rows.statement, rows.parameters
+        statement, parameters = rows.statement()
 
         async def execute() -> set[str]:
             async with self._pool.connection() as connection:
@@ -204,5 +199,5 @@ def _settle(rows: Rows, error: BaseException | None) -> None:
         rows.stored.set_result(None)
 
 
-def _columns(rows: Iterable[tuple[Any, ...]], width: int) -> list[tuple[Any, ...]]:
-    return list(zip(*rows, strict=True)) or [()] * width
+def _columns(rows: Mapping[Any, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return list(zip(*rows.values(), strict=True))

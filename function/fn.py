@@ -3,7 +3,8 @@
 Invariants: what earlier steps desire is passed on, and only this function's own keys are written; a bad claim or Input
 applies nothing, so the last good objects stay; no request makes the call itself fail. A claim is read and rendered
 once: the memo's key is all that the result depends on, byte for byte, so that no claim can get another one's answer.
-Of the Secrets that Crossplane sends, where the platform asks for them, only a hash is read, and kept.
+Of the Secrets that Crossplane sends, where the platform asks for them, only a hash is read, and kept; of the pods, only
+why they do not come up.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from crossplane.function.proto.v1 import run_function_pb2_grpc as grpcv1
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct, Value
 
+from function import causes, logs, resources, rotation, sizes, status, wire
 from function import claim as claims
-from function import logs, resources, rotation, sizes, status, wire
 from function import observed as seen
 from function import platform as platforms
 from function.invalid import Invalid
@@ -36,7 +37,10 @@ if TYPE_CHECKING:
     from function.platform import Platform
     from function.sizes import SizeProfile
 
+    Key = tuple[bytes, bytes | None, Mapping[str, str], tuple[str, ...]]
+
 TTL = Duration(seconds=60)  # how long Crossplane may wait before it asks again
+SOON = Duration(seconds=10)  # the same while pods are looked at: it watches them, unless its circuit breaker has opened
 CLAIMS = 128  # claims that are remembered; about 60 KiB each
 INPUTS = 16  # Inputs that are remembered; a cluster has one for each composition
 
@@ -77,7 +81,7 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         self._profiles = profiles
         self._platform = lru_cache(maxsize=INPUTS)(_platform)
         self._plan = lru_cache(maxsize=CLAIMS)(self._make_plan)
-        self._answers: dict[tuple[bytes, bytes | None, Mapping[str, str]], Answer] = {}
+        self._answers: dict[Key, Answer] = {}
 
     async def RunFunction(  # noqa: N802 - gRPC's name for it
         self, request: fnv1.RunFunctionRequest, _: grpc.aio.ServicerContext[Any, Any] | None
@@ -91,10 +95,12 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         try:
             # Deterministic, because a map's order on the wire is not: the same state has to be the same key.
             given = request.input.SerializeToString(deterministic=True) if request.HasField("input") else None
-            synced = _synced(request.required_resources) if request.required_resources else EMPTY
-            key = request.observed.SerializeToString(deterministic=True), given, synced
+            required = request.required_resources
+            synced = _synced(required) if required else EMPTY
+            why = causes.known(pod.resource for pod in required[causes.KEY].items) if causes.KEY in required else ()
+            key = request.observed.SerializeToString(deterministic=True), given, synced, why
             # The latest key is the last one of the dict, which keeps their order.
-            answer = self._answers.pop(key, None) or self._make_answer(request.observed, given, synced)
+            answer = self._answers.pop(key, None) or self._make_answer(request.observed, given, synced, why)
             self._answers[key] = answer
             if len(self._answers) > CLAIMS:
                 del self._answers[next(iter(self._answers))]
@@ -112,8 +118,10 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
             log.debug("answered", extra=_who(request.observed.composite.resource))
         return response
 
-    def _make_answer(self, observed: fnv1.State, given: bytes | None, synced: Mapping[str, str]) -> Answer:
-        """The answer to an observed state, an Input and hashes of Secrets: nothing else is known here, nor matters."""
+    def _make_answer(
+        self, observed: fnv1.State, given: bytes | None, synced: Mapping[str, str], why: tuple[str, ...] = ()
+    ) -> Answer:
+        """The answer to an observed state, an Input, hashes of Secrets and causes: nothing else matters."""
         composite = observed.composite.resource
         try:
             rolls_out = self._platform(given).external_secrets.rollout_on_change
@@ -132,7 +140,8 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
             return _refusal(refused.reason, f"invalid AgentExecutor: {error}", refused)
         found = {key: observed.resources[key].resource for key in plan.objects if key in observed.resources}
         judged = {key: judge(kind, key, found) for key, (kind, _) in plan.objects.items()}
-        readiness = rotation.hold(plan.claim, hashes, judged)
+        explains = causes.asked(plan.claim, judged)
+        readiness = rotation.hold(plan.claim, hashes, causes.told(judged, why) if explains else judged)
         objects = [
             wire.desired(key, manifest, fnv1.READY_TRUE if readiness[key].ready else fnv1.READY_FALSE)
             for key, (_, manifest) in plan.objects.items()
@@ -145,6 +154,9 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
         told = _told(conditions, [*changes, *gone])
         if rolls_out:
             _require(told.requirements, plan.claim)
+        if explains:
+            _require_pods(told.requirements, plan.claim, found["deployment"])
+            told.meta.ttl.CopyFrom(SOON)
         is_claimed = bool(seen.text(composite, "spec", "claimRef", "name"))
         generation = None if is_claimed else seen.number(composite, "metadata", "generation")
         fields = status.fields(plan.claim, generation, found, readiness)
@@ -197,6 +209,14 @@ def _require(requirements: fnv1.Requirements, claim: Claim) -> None:
         requirements.resources[key].MergeFrom(
             fnv1.ResourceSelector(api_version="v1", kind="Secret", match_name=name, namespace=claim.namespace)
         )
+
+
+def _require_pods(requirements: fnv1.Requirements, claim: Claim, deployment: Struct) -> None:
+    """Ask for the pods of the latest rollout. It depends on what is observed alone: see `_require`."""
+    labels = fnv1.MatchLabels(labels=causes.selector(claim, deployment))
+    requirements.resources[causes.KEY].MergeFrom(
+        fnv1.ResourceSelector(api_version="v1", kind="Pod", match_labels=labels, namespace=claim.namespace)
+    )
 
 
 def _who(composite: Struct, **more: Any) -> dict[str, Any]:

@@ -114,6 +114,13 @@ class PodMetadata(Model):
     always allowed."""
 
 
+class Workload(Model):
+    """What is said of the executors' pods."""
+
+    explain_pods: bool = False
+    """Say on the claim why the pods of a rollout do not come up. Crossplane has to be permitted to read pods."""
+
+
 class Limits(Model):
     """How much one claim may take, whatever its size."""
 
@@ -146,6 +153,8 @@ class Platform(Model):
     """Where claims may run."""
     pod_metadata: PodMetadata = PodMetadata()
     """What claims may say of their pods to others."""
+    workload: Workload = Workload()
+    """What is said of the executors' pods."""
     limits: Limits = Limits()
     """How much one claim may take."""
 

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from function import claim, documents, platform, readiness, resources, rotation, sizes, status
+from function import causes, claim, documents, platform, readiness, resources, rotation, sizes, status
 from function.claim import Claim
 from function.documents import Document
 from function.invalid import Invalid
 from function.model import EMPTY
+from function.observed import at
 from function.platform import Platform
+from function.readiness import Readiness
 from function.refusals import RefusedError, UnreadableError
 from function.resources import Manifest, external_secrets
 from function.sizes import SizeProfile
@@ -87,6 +89,18 @@ def secrets(asked: Claim, observed: Sequence[Mapping[str, Any]]) -> Mapping[str,
     return rotation.hashes(synced, here.get(("Deployment", asked.namespace, asked.name)))
 
 
+def pods(
+    asked: Claim, deployment: Mapping[str, Any], observed: Sequence[Mapping[str, Any]]
+) -> Iterator[Mapping[str, Any]]:
+    """The pods among these objects that Crossplane would send for the Deployment's latest rollout."""
+    labels = causes.selector(asked, deployment).items()
+    for found in observed:
+        if identity(found, asked.namespace)[:2] == ("Pod", asked.namespace):
+            there = at(found, "metadata", "labels")
+            if isinstance(there, Mapping) and labels <= there.items():
+                yield found
+
+
 def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What the function would say of a claim, line by line: its objects' readiness and its own conditions.
 
@@ -97,11 +111,10 @@ def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[
     here = {identity(found, namespace): found for found in observed}
     keys = {key: identity(made, namespace) for key, made in preview.objects.items()}
     seen = {key: here[where] for key, where in keys.items() if where in here}
-    judged = rotation.hold(
-        preview.claim,
-        preview.hashes,
-        {key: readiness.judge(resources.REGISTRY[key].kind, key, seen) for key in keys},
-    )
+    found: Mapping[str, Readiness] = {key: readiness.judge(resources.REGISTRY[key].kind, key, seen) for key in keys}
+    if causes.asked(preview.claim, found):
+        found = causes.told(found, causes.known(pods(preview.claim, seen["deployment"], observed)))
+    judged = rotation.hold(preview.claim, preview.hashes, found)
     ready = all(each.ready for each in judged.values())
     yield f"{namespace}/{preview.claim.name}: {'ready' if ready else 'not ready'}"
     for key, each in judged.items():

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 
 class Readiness(NamedTuple):
-    """Whether an object is ready, why in one CamelCase word, and in one sentence."""
+    """Whether an object is ready, why in one CamelCase word, and in one sentence.
+
+    `waits`: for pods that do not come up, and their own status has more to say.
+    """
 
     ready: bool
     reason: str
     message: str = ""
+    waits: bool = False
 
 
 NOT_OBSERVED = Readiness(ready=False, reason="Creating", message="it is being created")
@@ -70,18 +74,19 @@ def _deployment(found: Any, observed: Mapping[str, Any]) -> Readiness:
     progressing = said.get("Progressing", ABSENT)
     if progressing.status == "False":
         message = f"{progressing.message} ({running} of {wanted} replicas ready)"
-        return Readiness(ready=False, reason=progressing.reason or "NotProgressing", message=message)
+        return Readiness(ready=False, reason=progressing.reason or "NotProgressing", message=message, waits=True)
     available = said.get("Available", ABSENT)
     if available.status != "True":
         reason = available.reason or "MinimumReplicasUnavailable"
-        return Readiness(ready=False, reason=reason, message=f"{running} of {wanted} replicas ready")
+        return Readiness(ready=False, reason=reason, message=f"{running} of {wanted} replicas ready", waits=True)
     message = f"{running} of {wanted} replicas ready"
     # Kubernetes takes ten minutes to call a rollout stuck, and a broken image never comes up. Pods that are merely
     # added wait, too: then the last rollout is the one that is done.
     waiting = number(found, "status", "unavailableReplicas")
-    if waiting and progressing.reason != "NewReplicaSetAvailable":
+    waits = waiting > 0 and progressing.reason != "NewReplicaSetAvailable"
+    if waits:
         message += f"; the rollout of {_image(found)} waits for {waiting} pod{'s' if waiting > 1 else ''}"
-    return Readiness(ready=True, reason="Available", message=message)
+    return Readiness(ready=True, reason="Available", message=message, waits=waits)
 
 
 def _image(deployment: Any) -> str:

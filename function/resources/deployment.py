@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from function.schemas.deployment import Deployment, DeploymentStrategy
     from function.sizes import Range, SizeProfile
 
+CONTAINER = "agent-executor"  # the one that works; the others prepare it, or were put beside it by somebody else
 HTTP_PORT = 8080
 DRAIN_SECONDS = 120  # how long jobs in hand may take to reach their next checkpoint after SIGTERM
 GRACE_SECONDS = DRAIN_SECONDS + 30  # and then the time to hand them back, flush results and close connections
@@ -117,7 +118,7 @@ def _migrations(image: str, profile: SizeProfile, secret: str, schema: str) -> C
 
 def _executor(claim: Claim) -> Container:
     return {
-        "name": "agent-executor",
+        "name": CONTAINER,
         "image": claim.image,
         "ports": [_http()],
         "env": _environment(claim),

@@ -16,6 +16,7 @@ MODELS = {"claim": "XAgentExecutor", "namespaced": "AgentExecutor"}
 COMPOSITE = "example-7x2vq"  # a claim's composite gets a suffix; a namespaced one is called as its file says
 EXAMPLES = [example for example in examples() if example.claim.parent.name != "xr"]
 STATES = [(example, state) for example in EXAMPLES for state in example.observed]
+REQUIRED = ("Secret", "Pod")  # what Crossplane sends because the function asks for it: no composed objects
 OURS = {"SpecValid", "SecretsReady", "WorkloadAvailable", "ScalingReady"}
 
 
@@ -45,14 +46,14 @@ class Engine:
         return changed
 
     def render(self, composite: Path, model: str, platform: Path | None = None, observed: Path | None = None) -> Any:
-        """One call, as the command line returns it; Secrets are no composed objects, Crossplane gets them elsewhere."""
+        """One call, as the command line returns it, with the composed and the required objects of a file."""
         arguments = ["composition", "render", composite, self.composition(model, platform), "examples/functions.yaml"]
         arguments += [f"--crossplane-binary={self.crossplane.engine}", f"--xrd=apis/{model}/definition.yaml"]
         if observed:
             bodies = read(observed)
-            secrets = [body for body in bodies if body["kind"] == "Secret"]
-            composed = [body for body in bodies if body["kind"] != "Secret"]
-            for option, found in (("observed", composed), ("required", secrets)):
+            required = [body for body in bodies if body["kind"] in REQUIRED]
+            composed = [body for body in bodies if body["kind"] not in REQUIRED]
+            for option, found in (("observed", composed), ("required", required)):
                 if found:
                     given = self.scratch / f"{option}.yaml"
                     given.write_text(yaml_writer.stream(found))
@@ -240,3 +241,27 @@ def test_the_secrets_that_crossplane_does_not_find_change_nothing(engine: Engine
     )
     assert missing == there
     assert len(there["metadata"]["annotations"]) == 3
+
+
+EXPLAINED = next(example for example in EXAMPLES if example.claim.stem == "explained-rollout")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_engine_sends_the_pods_of_the_latest_rollout_and_no_others(
+    engine: Engine, tmp_path: Path, model: str
+) -> None:
+    """The causes of two pods in turn: one of the rollout before, which is not told, and one of the latest."""
+    state = read(ROOT / "examples" / "observed" / "explained-rollout" / "image-missing.yaml")
+    old, new = (body for body in state if body["kind"] == "Pod")
+    old["status"] = new["status"]
+    said = []
+    for pod in (old, new):
+        file = tmp_path / "state.yaml"
+        file.write_text(yaml_writer.stream([*(body for body in state if body["kind"] != "Pod"), pod]))
+        done = engine.render(engine.composite(ROOT / EXPLAINED.claim, model), model, EXPLAINED.platform, file)
+        assert done.returncode == 0, done.stderr[-2000:]
+        composite, _, _ = split(done.stdout)
+        said += [c["message"] for c in composite["status"]["conditions"] if c["type"] == "WorkloadAvailable"]
+    without, explained = said
+    assert without.endswith(" waits for 1 pod")
+    assert explained == f"{without}: ImagePullBackOff, ghcr.io/arun4infra/agent-executor:v9.9.9 (not found)"

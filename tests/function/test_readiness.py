@@ -134,7 +134,21 @@ def test_an_observed_object_is_judged(form, kind, found, others, ready, reason, 
         for key, value in observed.items():
             observed[key] = Struct()
             observed[key].update(value)
-    assert judge(kind, "it", observed) == Readiness(ready=ready, reason=reason, message=message)
+    assert judge(kind, "it", observed)[:3] == (ready, reason, message)
+
+
+WAITS = {
+    "a deployment whose new pods do not come up",
+    "a deployment without enough replicas",
+    "a rollout past its deadline, with old pods still there",
+}
+
+
+def test_what_waits_for_pods_that_do_not_come_up_and_nothing_else_says_so():
+    waits = {
+        case for case, (kind, found, others, *_) in CASES.items() if judge(kind, "it", {"it": found, **others}).waits
+    }
+    assert waits == WAITS
 
 
 @pytest.mark.parametrize("composed", resources.REGISTRY.values(), ids=resources.REGISTRY)

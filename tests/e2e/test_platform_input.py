@@ -1,9 +1,7 @@
 """What the platform team decides in the Composition's Input takes effect on a running platform, without a rebuild."""
 
-import contextlib
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +12,15 @@ from tests.e2e import executors
 from tests.e2e.composed import NAME, applied
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster, parameters
-from tests.e2e.lab.api import is_true
+from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Lab
 from tests.e2e.lab.processes import until
+from tests.e2e.settings import EXPLAINED, may_read_pods, platform
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
 FUNCTION = Path(sys.executable).with_name("function-agent-executor")
 HASH = "platform.bizmatters.io/postgres-secret-hash"
-
-
-@contextlib.contextmanager
-def platform(lab: Lab, spec: Mapping[str, Any]) -> Iterator[None]:
-    """The platform with another Input, for a while."""
-    (file,) = (cluster.APIS / "compositions").glob("*.yaml")
-    composition = yaml.safe_load(file.read_text())
-    composition["spec"]["pipeline"][0]["input"]["spec"] = dict(spec)
-    lab.api.apply(composition)
-    try:
-        yield
-    finally:
-        lab.api.apply(file)
 
 
 def template(lab: Lab, where: str) -> Any:
@@ -119,3 +105,61 @@ def refreshed(lab: Lab, where: str, times: int) -> None:
             lambda seen, before=before: seen["status"]["refreshTime"] != before,
             "refreshed",
         )
+
+
+def test_the_trouble_of_pods_is_on_the_claim_once_crossplane_may_read_them(claims: Lab, timed: Timed) -> None:
+    """Without a node the pods have the status that is written here, by hand."""
+    setting = yaml.safe_load(EXPLAINED.read_text())["spec"]
+    with executors.namespace(claims.api) as where, platform(claims, setting):
+        claims.api.apply(cluster.claim(NAME, where))
+        bound = claims.api.until(
+            "AgentExecutor", NAME, where, lambda seen: "resourceRef" in (seen or {}).get("spec", {}), "bound"
+        )
+        xr = bound["spec"]["resourceRef"]["name"]
+        with timed("claim applied to the missing permission on its composite"):  # two minutes: Crossplane tries so long
+            claims.api.until("XAgentExecutor", xr, "", lambda seen: DENIED in synced(seen), "not permitted", 240)
+        with timed("permission given to Synced"):
+            may_read_pods(claims)
+            claims.api.until("XAgentExecutor", xr, "", lambda seen: is_true(seen, "Synced"), "synced", 240)
+        (pod,) = until(lambda: claims.api.list("Pod", where, f"app={NAME}"), "a pod", 60)
+        image = pod["spec"]["containers"][0]["image"]
+        with timed("a pod in trouble to the cause on the claim"):
+            claims.api.patch("Pod", pod["metadata"]["name"], where, {"status": not_pulled(image)}, "status")
+            claim = claims.api.until(
+                "AgentExecutor", NAME, where, lambda seen: "ImagePullBackOff" in workload(seen), "the cause"
+            )
+        assert workload(claim) == f"0 of 1 replicas ready: ImagePullBackOff, {image} (not found)"
+        with timed("a pod that is ready to the cause gone"):
+            claims.api.patch("Pod", pod["metadata"]["name"], where, {"status": FINE}, "status")
+            claims.api.until(
+                "AgentExecutor", NAME, where, lambda seen: workload(seen) == "1 of 1 replicas ready", "no cause"
+            )
+
+
+DENIED = "cannot list required resources"
+FINE = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": None}
+
+
+def not_pulled(image: str) -> dict[str, Any]:
+    """The status of a pod whose image is not there."""
+    message = (
+        f'Back-off pulling image "{image}": ErrImagePull: failed to resolve reference "{image}": {image}: not found'
+    )
+    state = {"waiting": {"reason": "ImagePullBackOff", "message": message}}
+    status = {"name": NAME, "image": image, "imageID": "", "ready": False, "restartCount": 0, "state": state}
+    # Where there is a scheduler it has said that the pod fits nowhere.
+    return {
+        "phase": "Pending",
+        "conditions": [{"type": "PodScheduled", "status": "True"}],
+        "containerStatuses": [status],
+    }
+
+
+def synced(seen: Any) -> str:
+    """What a composite says of its last reconcile."""
+    return str(condition(seen, "Synced").get("message", ""))
+
+
+def workload(seen: Any) -> str:
+    """What a claim says of its pods."""
+    return str(condition(seen, "WorkloadAvailable").get("message", ""))

@@ -9,6 +9,7 @@ from tests.e2e.inflight import all_run, each_once, slow, steps, taken_over
 from tests.e2e.lab import cluster
 from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Cluster
+from tests.e2e.settings import explaining
 from tests.support.observer import job, plan, turn, watching
 
 pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200), pytest.mark.xdist_group("pods")]
@@ -65,6 +66,25 @@ async def test_a_broken_image_leaves_the_old_pod_serving_and_says_why(pods: Clus
             executor.until_deployed(rolled_out(executor, "v1.0.0"), "reverted")
             executor.ready()
         assert {pod["metadata"]["name"] for pod in executor.pods()} == {old["metadata"]["name"]}
+
+
+def test_the_claim_says_why_an_image_does_not_start_until_it_is_reverted(pods: Cluster, timed: Timed) -> None:
+    def said(seen: object) -> str:
+        return str(condition(seen, "WorkloadAvailable").get("message", ""))
+
+    broken = f"{cluster.EXECUTOR}:v9.9.9"
+    with executors.namespace(pods.api) as where, explaining(pods.lab), executors.running(pods, where) as executor:
+        executor.edit(image=broken)
+        with timed("edit to the cause on the claim"):
+            claim = executor.until(lambda seen: "ImagePullBackOff" in said(seen), "the cause on the claim")
+        # What the registry said, if anything, depends on the network of this machine.
+        wanted = f"1 of 1 replicas ready; the rollout of {broken} waits for 1 pod: ImagePullBackOff, {broken}"
+        assert said(claim).startswith(wanted)
+        assert is_true(claim, "WorkloadAvailable")
+        with timed("reverted to the cause gone"):
+            executor.edit(image=f"{cluster.EXECUTOR}:v1.0.0")
+            executor.until(lambda seen: said(seen) == "1 of 1 replicas ready", "no cause")
+        executor.ready()
 
 
 def test_a_larger_size_changes_the_pods_resources(pods: Cluster, timed: Timed) -> None:

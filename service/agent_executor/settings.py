@@ -70,6 +70,9 @@ Slots = Annotated[int, Field(ge=1, le=1000), Wants("a whole number from 1 to 100
 Attempts = Annotated[int, Field(ge=1, le=100), Wants("a whole number from 1 to 100")]
 Days = Annotated[int, Field(ge=1, le=3650), Wants("whole days from 1 to 3650")]
 Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False), Wants("seconds, more than 0, at most 604800")]
+# An event is in the stream for a day: what its job may take, and waits between two attempts, has to fit into that.
+JobSeconds = Annotated[float, Field(gt=0, le=43_200, allow_inf_nan=False), Wants("seconds, more than 0, at most 43200")]
+RetrySeconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), Wants("seconds from 0 to 3600")]
 SomeSeconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Wants("seconds from 0 to 86400")]
 AckWait = Annotated[float, Field(ge=0.5, le=3600, allow_inf_nan=False), Wants("seconds from 0.5 to 3600")]
 Flag = Annotated[bool, Wants("true or false")]
@@ -145,10 +148,14 @@ class Settings(BaseModel):
     )
 
     max_concurrent_jobs: Slots = Field(5, description="Jobs that one pod runs at a time.")
-    job_timeout_seconds: Seconds = Field(3600.0, description="Wall clock of one job, over all its attempts.")
+    job_timeout_seconds: JobSeconds = Field(
+        3600.0, description="Wall clock of one job, over all its attempts; at most half a day."
+    )
     job_max_attempts: Attempts = Field(5, description="Counted failures (crashes too) after which a job is buried.")
-    job_retry_delay_seconds: SomeSeconds = Field(5.0, description="First delay before a new attempt; it doubles.")
-    job_retry_delay_max_seconds: SomeSeconds = Field(300.0, description="Longest delay before a new attempt.")
+    job_retry_delay_seconds: RetrySeconds = Field(5.0, description="First delay before a new attempt; it doubles.")
+    job_retry_delay_max_seconds: RetrySeconds = Field(
+        300.0, description="Longest delay before a new attempt; at most an hour."
+    )
     job_lease_seconds: Seconds = Field(
         8.0,
         description="Lease of a running job, renewed three times in it; shorter than the ack wait, or a killed "

@@ -52,7 +52,19 @@ COMPLAINTS = {
     "a flag is true or false": ({"LOG_CONTENT": "maybe"}, "LOG_CONTENT: 'maybe' is not true or false"),
     "seconds are finite": (
         {"JOB_TIMEOUT_SECONDS": "inf"},
-        "JOB_TIMEOUT_SECONDS: 'inf' is not seconds, more than 0, at most 604800",
+        "JOB_TIMEOUT_SECONDS: 'inf' is not seconds, more than 0, at most 43200",
+    ),
+    "a job ends while its event is in the stream": (
+        {"JOB_TIMEOUT_SECONDS": "43201"},
+        "JOB_TIMEOUT_SECONDS: '43201' is not seconds, more than 0, at most 43200",
+    ),
+    "and so do its attempts": (
+        {"JOB_RETRY_DELAY_SECONDS": "3601"},
+        "JOB_RETRY_DELAY_SECONDS: '3601' is not seconds from 0 to 3600",
+    ),
+    "even the last one": (
+        {"JOB_RETRY_DELAY_MAX_SECONDS": "3601"},
+        "JOB_RETRY_DELAY_MAX_SECONDS: '3601' is not seconds from 0 to 3600",
     ),
     "a prefix has no wildcard": (
         {"NATS_SUBJECT_PREFIX": "a.*"},

@@ -173,11 +173,11 @@ async def test_a_job_whose_event_left_the_stream_fails_and_may_be_asked_for_agai
 
 
 async def test_a_job_may_run_as_long_as_its_wall_clock_says(env):
-    async with caller(env) as outside, worker(env, JOB_TIMEOUT_SECONDS="172800", JOB_LEASE_SECONDS="30") as inside:
+    async with caller(env) as outside, worker(env, JOB_TIMEOUT_SECONDS="43200", JOB_LEASE_SECONDS="30") as inside:
         asked = asked_for(slow(1, 1500))
         await outside.send(asked)
         await until(lambda: inside.executor.in_flight)
-        long = "UPDATE jobs SET updated_at = now() - interval '47 h', lease_expires = now() - interval '1 s'"
+        long = "UPDATE jobs SET updated_at = now() - interval '24 h', lease_expires = now() - interval '1 s'"
         await query(env, long)  # as a database leaves it that was away, and comes back
         await inside.executor.sweep()
         await outside.told(asked["job_id"], "completed")

@@ -18,28 +18,28 @@ from agent_executor.services.streams import DAY
 log = structlog.get_logger()
 
 HOUR = 3600.0  # of caution: clocks differ, and a delivery may be on its way
+# A job's last change is younger than the event that brought it about, and no event is in the stream for longer than a
+# day. A job at work is not changed until its end, but its wall clock allows it half of that at most.
+AGE = DAY + HOUR
 
 
 async def end(parts: Parts, owner: str) -> None:
     """End all that there are, beside other pods; raises nothing but cancellation."""
     settings = parts.settings
-    # A job's last change is younger than the event that brought it about, and no event is in the stream for longer than
-    # a day. A job at work is not changed until its end, and its wall clock may allow it more than that.
-    age = max(DAY, settings.job_timeout_seconds) + HOUR
     try:
         while found := await attempted(
-            parts.jobs.take_strays(owner=owner, lease_seconds=settings.job_lease_seconds, older_than=age)
+            parts.jobs.take_strays(owner=owner, lease_seconds=settings.job_lease_seconds, older_than=AGE)
         ):
             for job in found:
-                await _end(parts, job, age)
+                await _end(parts, job)
     except JobError as error:
         log.warning("strays: left for later", **loggable.words(error, settings))
 
 
-async def _end(parts: Parts, job: Claimed, age: float) -> None:
+async def _end(parts: Parts, job: Claimed) -> None:
     with loggable.about(job.job_id, job.trace_id):
         attempt = Attempt(parts, job)
-        lost = TemporaryError("timeout", f"delivery: none for {age / HOUR:g} h, so the job's event has left the stream")
+        lost = TemporaryError("timeout", f"delivery: none for {AGE / HOUR:g} h, so the job's event has left the stream")
         log.warning("job: stray", epoch=job.epoch, cancelled=job.cancel_requested)
         try:
             if job.cancel_requested:

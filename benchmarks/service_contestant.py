@@ -59,20 +59,13 @@ class NoOps(Builder):
 async def pool() -> AsyncIterator[AsyncConnectionPool[Any]]:
     """Connections as the library opens them."""
     given = settings.load(os.environ)
-    dsn = database.dsn(
-        host=given.postgres_host,
-        port=given.postgres_port,
-        db=given.postgres_db,
-        user=given.postgres_user,
-        password=given.postgres_password.get_secret_value(),
-    )
     options = {
         "autocommit": True,
         "prepare_threshold": 0,
         "row_factory": dict_row,
         "options": f"-c search_path={given.postgres_schema}",
     }
-    async with AsyncConnectionPool(dsn, min_size=1, max_size=CONNECTIONS, kwargs=options) as made:
+    async with AsyncConnectionPool(database.dsn(given), min_size=1, max_size=CONNECTIONS, kwargs=options) as made:
         yield made
 
 

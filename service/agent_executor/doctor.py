@@ -48,15 +48,8 @@ async def examine(settings: Settings) -> list[Finding]:
 
 
 def _postgresql(settings: Settings) -> Iterator[Finding]:
-    dsn = database.dsn(
-        host=settings.postgres_host,
-        port=settings.postgres_port,
-        db=settings.postgres_db,
-        user=settings.postgres_user,
-        password=settings.postgres_password.get_secret_value(),
-    )
     try:
-        lines = migrations.drift(dsn, schema=settings.postgres_schema)
+        lines = migrations.drift(database.dsn(settings), schema=settings.postgres_schema)
     except psycopg.Error as error:
         advice = "check POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USER and POSTGRES_PASSWORD, and the NetworkPolicy"
         yield Finding("postgresql", "missing", f"no connection ({type(error).__name__})", advice)

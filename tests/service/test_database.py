@@ -9,6 +9,7 @@ from agent_executor.services.jobs import Jobs
 from tests.service.test_checkpoints import chain, thread
 from tests.service.test_jobs import LEASE, event, new_job
 from tests.service.test_migrations import ODD_NAMES
+from tests.support.graphs import configured
 from tests.support.servers import own_servers
 
 
@@ -30,7 +31,7 @@ def database_of_odd_schemas(database):
 
 
 async def test_the_dsn_survives_any_password():
-    dsn = database.dsn(host="h", port=5432, db="d", user="u", password="it's \\ a 'p w'")
+    dsn = database.dsn(configured(POSTGRES_PASSWORD="it's \\ a 'p w'"))
     assert psycopg.conninfo.conninfo_to_dict(dsn)["password"] == "it's \\ a 'p w'"
 
 

@@ -96,13 +96,7 @@ async def worker(env: Mapping[str, str], **changes: str) -> AsyncIterator[Worker
 
     given = settings.load({**HURRY, **env, **changes})
     async with contextlib.AsyncExitStack() as stack:
-        dsn = database.dsn(
-            host=given.postgres_host,
-            port=given.postgres_port,
-            db=given.postgres_db,
-            user=given.postgres_user,
-            password=given.postgres_password.get_secret_value(),
-        )
+        dsn = database.dsn(given)
         pool = await stack.enter_async_context(database.pool(dsn, schema=given.postgres_schema, size=given.pool_size))
         client = await broker.connect(given)
         stack.push_async_callback(client.close)

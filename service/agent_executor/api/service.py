@@ -64,17 +64,8 @@ class Service:
         self._settings = settings
         self._traces = traces
         self._metrics = metrics
-        self._pool = database.pool(
-            database.dsn(
-                host=settings.postgres_host,
-                port=settings.postgres_port,
-                db=settings.postgres_db,
-                user=settings.postgres_user,
-                password=settings.postgres_password.get_secret_value(),
-            ),
-            schema=settings.postgres_schema,
-            size=settings.pool_size,
-        )
+        dsn = database.dsn(settings)
+        self._pool = database.pool(dsn, schema=settings.postgres_schema, size=settings.pool_size)
         self._nats = Client()
         self._redis = redis.connect(settings)
         self._watchers = redis.connect(settings, connections=WATCHERS)

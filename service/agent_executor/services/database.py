@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from agent_executor.services.json import as_it_is, clean
+from agent_executor.settings import Settings
 
 CONNECT_SECONDS = 5
 RECONNECT_SECONDS = 3.0
@@ -28,10 +29,15 @@ PLANS = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit"
 T = TypeVar("T")
 
 
-def dsn(*, host: str, port: int | str, db: str, user: str, password: str) -> str:
+def dsn(settings: Settings) -> str:
     """A libpq connection string; holds the password, so never log it."""
     return conninfo.make_conninfo(
-        host=host, port=port, dbname=db, user=user, password=password, connect_timeout=CONNECT_SECONDS
+        host=settings.postgres_host,
+        port=settings.postgres_port,
+        dbname=settings.postgres_db,
+        user=settings.postgres_user,
+        password=settings.postgres_password.get_secret_value(),
+        connect_timeout=CONNECT_SECONDS,
     )
 
 

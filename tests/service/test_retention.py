@@ -5,6 +5,7 @@ import pytest
 
 from agent_executor.api import service
 from agent_executor.services.jobs import Jobs
+from agent_executor.services.outbox import Outbox
 from tests.support.api import ECHO, serving
 from tests.support.runtime import until
 
@@ -50,9 +51,28 @@ async def test_a_service_ends_what_was_cancelled_and_left(
             "updated_at = now() - interval '1 minute' WHERE job_id = %s",
             (left,),
         )
-    monkeypatch.setattr(service, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(service, "SWEEP_SECONDS", (0.1, 0.2))
     async with serving(env) as api:
         assert await api.ended(left) == "cancelled"
+
+
+async def test_jobs_that_were_left_are_looked_for_less_often_than_the_outbox(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = {"outbox": 0, "strays": 0}
+
+    async def look(what: str, found: int | list[object]) -> int | list[object]:
+        looks[what] += 1
+        return found
+
+    monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(Outbox, "depth", lambda _: look("outbox", 0))
+    monkeypatch.setattr(Jobs, "take_strays", lambda *_, **__: look("strays", []))
+    async with serving(env):
+        await until(lambda: looks["outbox"] > 10)
+    assert looks["strays"] == 0
+    first, last = service.SWEEP_SECONDS
+    assert first < 60 < last, "once a minute, and not for every pod at the same time"
 
 
 def test_the_first_time_is_soon_and_not_the_same_for_every_pod() -> None:

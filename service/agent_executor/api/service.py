@@ -48,7 +48,8 @@ PURGE_SECONDS = 3600.0
 FIRST_PURGE_SECONDS = (5.0, 30.0)  # after the start: few pods live for an hour, and many may start at once
 PATIENCE_SECONDS = 2.0  # of a caller, for a database that is away: a job has more
 WATCHERS = 1000  # streams of events that are served side by side; more of them take turns
-LOOK_SECONDS = 5.0  # between two looks at the outbox, and for jobs that nobody will bring again
+SWEEP_SECONDS = (45.0, 75.0)  # between two looks for jobs that nobody will bring again: each pod has times of its own
+LOOK_SECONDS = 5.0  # between two looks at the outbox
 LAG_SECONDS = 0.5  # between two looks at the event loop
 YOUNG_OBJECTS = 20_000  # made since the collector last looked at them
 HAND_OVER_SECONDS = 5.0  # after the drain: a write that hangs must not keep the pod
@@ -132,6 +133,7 @@ class Service:
         await self._pool.open(wait=False)
         for work in (self._outbox.run(), self._events.run(), self._purge(), self._watch_outbox(), self._watch_loop()):
             self._own(work)
+        self._own(self._sweep())
         self._working = self._own(self._take_jobs())
 
     async def stop(self) -> None:
@@ -185,11 +187,16 @@ class Service:
                 pause = PURGE_SECONDS
                 log.info("service: old jobs removed", jobs=purged)
 
+    async def _sweep(self) -> None:
+        """End jobs that nobody will bring again, now and then, beside other pods."""
+        while True:
+            await asyncio.sleep(random.uniform(*SWEEP_SECONDS))  # noqa: S311  # spreads the load
+            await self._executor.sweep()
+
     async def _watch_outbox(self) -> None:
         while True:
             with contextlib.suppress(psycopg.Error, PoolTimeout):  # readiness says that the database is away
                 self._metrics.outbox_depth.set(await self._outbox.depth())
-                await self._executor.sweep()
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _watch_loop(self) -> None:

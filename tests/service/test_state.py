@@ -147,6 +147,14 @@ REFUSED: list[tuple[Any, str]] = [
     ({"messages": "a", "files": []}, None),
     ({"messages": "a", "files": ["x"]}, "input_payload.files: ['x'] is not a map from path to file"),
     ({"messages": "a", "files": {"/f": {"content": 5}}}, "input_payload.files./f.content: is not a list of lines"),
+    (
+        {"messages": "a", "files": {"__overwrite__": ["x"]}},
+        "input_payload.files: may be added to, not overwritten (__overwrite__)",
+    ),
+    (
+        {"messages": "a", "notes": {"type": "__overwrite__", "value": []}},
+        "input_payload.notes: may be added to, not overwritten (__overwrite__)",
+    ),
     ({"messages": "a", "files": {"/f": [1]}}, "input_payload.files./f.content: is not a list of lines"),
 ]
 

@@ -54,7 +54,7 @@ def test_a_script_overwrites_nothing_past_the_reducer(update: dict[str, Any]) ->
     said = reply(Update(update), "t", "c1")
 
     assert isinstance(said, ToolMessage)
-    assert (said.status, f"'{next(iter(update))}': it may be added to" in said.content) == ("error", True)
+    assert (said.status, f"{next(iter(update))}: may be added to" in said.content) == ("error", True)
 
 
 def test_a_message_that_cannot_be_read_is_told_to_the_model() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
 OWN = frozenset({limits.CHANNEL, "jump_to", "structured_response"})
 """State that is ours or LangChain's: no client sees it and no script writes it."""
+OVERWRITE = "__overwrite__"  # LangGraph's own, in a dict: put this value past the reducer
 SHOWN_APART = OWN | {"messages", "files", "todos"}
 
 
@@ -40,7 +41,9 @@ def accept(payload: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(files, Mapping):
         raise _refusal("files", f"{shown(files)} is not a map from path to file")
     others = {name: value for name, value in payload.items() if name not in OWN and not name.startswith("_")}
-    return {**others, "messages": messages, "files": stored_files(files, "input_payload.files")}
+    values = {**others, "messages": messages, "files": stored_files(files, "input_payload.files")}
+    refuse_overwriting(values, "input_payload.")
+    return values
 
 
 def snapshot(values: Mapping[str, Any], seen: dict[int, tuple[Any, dict[str, Any]]] | None = None) -> dict[str, Any]:
@@ -101,6 +104,13 @@ def shown_files(files: Mapping[str, Any]) -> dict[str, Any]:
 def stored_files(files: Mapping[str, Any], path: str = "files") -> dict[str, Any]:
     """Files as the graph keeps them; a bare text or list is a file's content, `null` deletes it."""
     return {name: None if file is None else _stored_file(file, f"{path}.{name}") for name, file in files.items()}
+
+
+def refuse_overwriting(values: Mapping[str, Any], path: str = "") -> None:
+    """Raise `PermanentError("invalid_input")` where a value from outside would go past its field's reducer."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and (OVERWRITE in value or value.get("type") == OVERWRITE):
+            raise PermanentError("invalid_input", f"{path}{name[:200]}: may be added to, not overwritten ({OVERWRITE})")
 
 
 def plain(value: Any) -> Any:

@@ -14,13 +14,12 @@ from langgraph.types import Command
 
 from agent_executor.core import state
 from agent_executor.core.context import JobContext, ToolRunner
-from agent_executor.errors import PermanentError, shown
+from agent_executor.errors import PermanentError
 from agent_executor.services.json import clean
 from agent_executor.services.tools.specs import Content, Outcome, ToolSpec
 
 DONE = "done"
 """What the model reads of a tool that only updated the state."""
-OVERWRITE = "__overwrite__"  # LangGraph's own, in a dict: put this value past the reducer
 UNUSABLE = (
     PermanentError, ValueError, TypeError, KeyError, AttributeError, NotImplementedError, RecursionError
 )  # fmt: skip
@@ -62,9 +61,7 @@ def reply(answer: Outcome, name: str, call_id: str) -> ToolMessage | Command[Any
         if "files" in update:
             update["files"] = state.stored_files(update["files"] or {})
         messages = _messages(update.get("messages") or ())
-        for field, value in update.items():
-            if _overwrites(value):
-                raise ValueError(f"{shown(field)}: it may be added to, not overwritten")
+        state.refuse_overwriting(update)
     except UNUSABLE as error:
         text = f"Error: the tool's update of the state cannot be used: {str(error)[:200]}"
         return ToolMessage(text, name=name, tool_call_id=call_id, status="error")
@@ -81,7 +78,3 @@ def _messages(given: Sequence[Any] | Mapping[str, Any]) -> list[AnyMessage]:
     if any(isinstance(message, RemoveMessage) for message in messages):
         raise ValueError("it may add messages to the conversation, not remove them")
     return cast("list[AnyMessage]", messages)
-
-
-def _overwrites(value: object) -> bool:
-    return isinstance(value, Mapping) and (OVERWRITE in value or value.get("type") == OVERWRITE)

@@ -9,12 +9,15 @@ import sys
 import pytest
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import NoOpTracer
 
 from agent_executor.core import loggable
-from agent_executor.telemetry import logs, traces
+from agent_executor.telemetry import exporting, logs, traces
 from agent_executor.telemetry.traces import Traces
+from tests.service.test_executor import slow
 from tests.support.api import ECHO, serving
+from tests.support.graphs import agent
 from tests.support.logged import lines
 from tests.support.runtime import job
 
@@ -82,6 +85,46 @@ async def test_the_end_of_a_job_joins_the_trace_that_the_job_came_with(
     (ended,) = (line for line in lines(written) if line["event"] == "job: ended")
     assert [ended[name] for name in JOINED] == [TRACE, CALLER]
     assert (ended["job_id"], ended["trace_id"]) == (given["job_id"], given["trace_id"])
+
+
+BROKEN = agent({"provider": "scripted", "model": "nobody"})
+
+
+@pytest.mark.parametrize("exported", [False, True])
+async def test_what_is_said_before_and_after_a_jobs_span_joins_its_trace_too(
+    written: io.StringIO, env: dict[str, str], monkeypatch: pytest.MonkeyPatch, *, exported: bool
+) -> None:
+    monkeypatch.setattr(exporting, "OTLPSpanExporter", InMemorySpanExporter)
+    logs.configure("info", stream=written)
+    broken, long, named = job(BROKEN), job(slow(20)), {"headers": {"traceparent": PARENT}}
+    async with serving(env, OTEL_TRACES_EXPORTER="otlp" if exported else "none", DRAIN_SECONDS="5") as api:
+        await api.http.post("/", json=broken, **named)
+        assert await api.ended(broken["job_id"]) == "failed"
+        await api.http.post("/", json=long, **named)
+        await api.reaches(long["job_id"], "running")
+    told = [line for line in lines(written) if line["event"].startswith("job: ")]
+    assert [line["event"] for line in told] == [
+        "job: taken", "job: failed", "job: ended", "job: taken", "job: handed over"
+    ]  # fmt: skip
+    assert {line["otel_trace_id"] for line in told} == {TRACE}
+    assert [line["otel_span_id"] == CALLER for line in told if line["event"] == "job: taken"] == [True, True]
+    assert [line["otel_span_id"] == CALLER for line in told if line["event"] == "job: failed"] == [not exported]
+
+
+async def test_the_failure_of_a_job_joins_the_trace_that_began_with_it(
+    written: io.StringIO, env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = InMemorySpanExporter()
+    monkeypatch.setattr(exporting, "OTLPSpanExporter", lambda: spans)
+    logs.configure("info", stream=written)
+    async with serving(env, OTEL_TRACES_EXPORTER="otlp") as api:
+        job_id = await api.submit(BROKEN)
+        assert await api.ended(job_id) == "failed"
+    (process,) = (span for span in spans.get_finished_spans() if span.name == "process agent.execute")
+    assert process.context
+    names = {"otel_trace_id": f"{process.context.trace_id:032x}", "otel_span_id": f"{process.context.span_id:016x}"}
+    found = {line["event"]: {name: line.get(name) for name in JOINED} for line in lines(written)}
+    assert (found["job: failed"], found["job: ended"]) == (names, names)
 
 
 def test_a_line_costs_nobody_the_import_of_opentelemetry() -> None:

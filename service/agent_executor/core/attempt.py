@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from agent_executor.services.checkpoints import Fence
 
 log = structlog.get_logger()
-T = TypeVar("T")
 
 TRIES_IN_PLACE = 3
 PAUSE_IN_PLACE = 0.5  # seconds before the second try, doubled before the third
@@ -128,12 +127,13 @@ class Attempt:
     async def end(self, outcome: Literal["failed", "cancelled"], error: Mapping[str, Any] | None = None) -> None:
         """Write and tell an end that is not the graph's own; raises `LeaseLost`."""
         results = self.parts.results
-        event = results.failed(self._origin, error) if error else results.cancelled(self._origin)
+        event = results.failed(self.origin, error) if error else results.cancelled(self.origin)
         ours = self.parts.jobs.finish(self.job.job_id, self.job.epoch, outcome, event, error=error)
         await self._close(outcome, event, ours)
 
     @property
-    def _origin(self) -> Origin:
+    def origin(self) -> Origin:
+        """Whose end is told; its trace is the one that the job came with, or its span's, once it has one."""
         return Origin(self.job.job_id, self._span.traceparent or self.job.traceparent, self.job.tracestate)
 
     async def _persist(self) -> None:
@@ -165,7 +165,7 @@ class Attempt:
             case streaming.Drained():
                 self.stopped = self.stopped or "drained"
             case streaming.Interrupted(payload):
-                event = results.interrupted(self._origin, payload, ordinal=job.interrupts + 1)
+                event = results.interrupted(self.origin, payload, ordinal=job.interrupts + 1)
                 ours = self.parts.jobs.interrupt(job.job_id, job.epoch, payload, event)
                 try:
                     await self._close("interrupted", event, ours)
@@ -175,7 +175,7 @@ class Attempt:
                     self.stopped = self.stopped or "cancelled"
             case streaming.Finished(values):
                 result = state.result(values)
-                event = results.completed(self._origin, result)
+                event = results.completed(self.origin, result)
                 await fence.sent()
                 with fence.taken() as held:
                     ours = self.parts.jobs.finish(job.job_id, job.epoch, "completed", event, result=result, held=held)

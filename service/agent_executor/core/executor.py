@@ -145,7 +145,7 @@ class Executor:
 
     async def _work(self, job: Claimed, bury: Bury | None) -> Verdict:
         # Whatever event brought the job, or none: it may name another trace, or not say.
-        with loggable.about(job.job_id, job.trace_id):
+        with loggable.about(job.job_id, job.trace_id, job.traceparent):
             return await self._attempt(job, bury)
 
     async def _attempt(self, job: Claimed, bury: Bury | None) -> Verdict:
@@ -180,14 +180,16 @@ class Executor:
                 raise PermanentError("attempts_exhausted", f"the job's worker died, or failed, {job.failures} times")
             await attempt.run()
         except JobError as error:
-            return await self._fail(attempt, error, bury)
-        if attempt.stopped == "cancelled":
-            await attempt.end("cancelled")
-        if attempt.stopped == "drained":
-            parts.observer.count("drains")
-            log.info("job: handed over")
-            await attempted(parts.jobs.release(job.job_id, job.epoch))
-            return Verdict("again")
+            with _after(attempt):
+                return await self._fail(attempt, error, bury)
+        with _after(attempt):
+            if attempt.stopped == "cancelled":
+                await attempt.end("cancelled")
+            if attempt.stopped == "drained":
+                parts.observer.count("drains")
+                log.info("job: handed over")
+                await attempted(parts.jobs.release(job.job_id, job.epoch))
+                return Verdict("again")
         return ACK
 
     async def _fail(self, attempt: Attempt, error: JobError, bury: Bury | None) -> Verdict:
@@ -213,6 +215,11 @@ class Executor:
         first = settings.job_retry_delay_seconds if error.delay is None else error.delay
         delay = min(first * 2.0 ** (attempts - 1), settings.job_retry_delay_max_seconds)
         return max(error.retry_after or 0.0, delay * random.uniform(0.5, 1))  # noqa: S311  # spreads, hides nothing
+
+
+def _after(attempt: Attempt) -> contextlib.AbstractContextManager[None]:
+    """Join the lines that follow the attempt's span to its trace, which may have begun with it."""
+    return loggable.about(attempt.job.job_id, attempt.job.trace_id, attempt.origin.traceparent)
 
 
 def new_job(incoming: Incoming, event: JobExecutionEvent) -> NewJob:

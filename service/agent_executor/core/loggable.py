@@ -49,9 +49,14 @@ _PLACE = re.compile(rf"{_STEP}(?:\.{_STEP})*")
 
 
 @contextmanager
-def about(job_id: str, trace_id: str | None) -> Iterator[None]:
-    """Put the job on every line of this task, and of those that it starts; a trace that is not known hides none."""
+def about(job_id: str, trace_id: str | None, traceparent: str | None = None) -> Iterator[None]:
+    """Put the job on every line of this task, and of those that it starts; a trace that is not known hides none.
+
+    By `traceparent` the lines that are written outside of the job's span join its trace.
+    """
     names = {"job_id": job_id, "trace_id": trace_id}
+    if traceparent:
+        names["otel_trace_id"], names["otel_span_id"] = traceparent.split("-")[1:3]
     with structlog.contextvars.bound_contextvars(**{name: value for name, value in names.items() if value}):
         yield
 

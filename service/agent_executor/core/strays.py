@@ -37,7 +37,7 @@ async def end(parts: Parts, owner: str) -> None:
 
 
 async def _end(parts: Parts, job: Claimed) -> None:
-    with loggable.about(job.job_id, job.trace_id):
+    with loggable.about(job.job_id, job.trace_id, job.traceparent):
         attempt = Attempt(parts, job)
         lost = TemporaryError("timeout", f"delivery: none for {AGE / HOUR:g} h, so the job's event has left the stream")
         log.warning("job: stray", epoch=job.epoch, cancelled=job.cancel_requested)

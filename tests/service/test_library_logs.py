@@ -4,6 +4,7 @@ import io
 import logging
 
 import pytest
+from pydantic import BaseModel
 
 from agent_executor.core import loggable
 from agent_executor.telemetry import logs
@@ -51,6 +52,32 @@ def test_a_library_that_holds_what_is_the_jobs_says_where_and_not_what(written: 
     assert second["event"].startswith(place)
     assert first["exception"][0]["type"] == "builtins.ValueError"
     assert CANARY not in written.getvalue()
+
+
+class Answer(BaseModel):
+    """What a model may answer."""
+
+    number: int
+
+
+@pytest.mark.parametrize("content", [False, True])
+def test_what_a_warning_quotes_is_logged_only_where_it_is_asked_for(
+    written: io.StringIO, capsys: pytest.CaptureFixture[str], *, content: bool
+) -> None:
+    logs.configure("info", content=content, stream=written)
+    with loggable.about("j", None):
+        Answer.model_construct(number=CANARY).model_dump_json()
+    (line,) = lines(written)
+    assert line.pop("place").startswith("pydantic/main.py:")
+    assert (line["event"], line["category"], line["level"], line["logger"], line["job_id"]) == (
+        "python: warning",
+        "UserWarning",
+        "warning",
+        "py.warnings",
+        "j",
+    )
+    assert (CANARY in str(line)) is content
+    assert capsys.readouterr().err == ""
 
 
 def test_the_servers_of_the_service_keep_their_words(written: io.StringIO) -> None:

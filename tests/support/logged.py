@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +16,8 @@ def written() -> Iterator[io.StringIO]:
     """What is logged; the process's logging is put back afterwards."""
     root = logging.getLogger()
     before = (root.handlers[:], root.level, structlog.get_config())
-    yield io.StringIO()
+    with warnings.catch_warnings():
+        yield io.StringIO()
     root.handlers[:], level = before[0], before[1]
     root.setLevel(level)
     structlog.configure(**before[2])

@@ -1,9 +1,10 @@
 """Logs: one JSON object a line, with the trace and the job that it is about.
 
-Invariants: everything is logged through here, the libraries' own loggers too; a line never holds a prompt, a model's
-answer, a tool's arguments or a secret, unless LOG_CONTENT asks for content. That is why an exception is logged as its
-types and its frames: what a library puts into its text (the request it could not send, the row it could not write) is
-the job's. Of a line of a library that has what is the job's in its hands, it is the place in the library's code.
+Invariants: everything is logged through here, the libraries' own loggers and Python's warnings too; a line never holds
+a prompt, a model's answer, a tool's arguments or a secret, unless LOG_CONTENT asks for content. That is why an
+exception is logged as its types and its frames: what a library puts into its text (the request it could not send, the
+row it could not write) is the job's. Of a line of a library that has what is the job's in its hands, and of a warning
+(pydantic's quote what a model said), it is the place in the library's code.
 
 `trace_id` is what the job's publisher calls it. The span that a line was written in has other names, `otel_trace_id`
 and `otel_span_id`, in the spelling of a `traceparent`: by them logs and traces join.
@@ -12,6 +13,8 @@ and `otel_span_id`, in the spelling of a `traceparent`: by them logs and traces 
 import logging
 import sys
 import traceback
+import warnings
+from collections.abc import Callable
 from pathlib import PurePath
 from types import TracebackType
 from typing import Any
@@ -54,7 +57,7 @@ FRAMES = 20  # the innermost ones of each exception
 def configure(level: str, *, content: bool = False, stream: Any = None) -> None:
     """Log at `level` (debug, info, warning, error) to `stream`, standard output when none is given.
 
-    With `content`, exceptions are logged with their text, and so is what the libraries of `QUOTING` say.
+    With `content`, exceptions and warnings are logged with their text, and so is what the libraries of `QUOTING` say.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -88,6 +91,19 @@ def configure(level: str, *, content: bool = False, stream: Any = None) -> None:
     for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):  # they bring handlers of their own
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
+    warnings.showwarning = _warner(content=content)
+
+
+def _warner(*, content: bool) -> Callable[..., None]:
+    """What Python calls with a warning, in place of writing it to the standard error."""
+
+    def warn(message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object) -> None:
+        told = {"category": category.__name__, "place": _place(filename, lineno)}
+        if content:
+            told["text"] = str(message)
+        structlog.get_logger("py.warnings").warning("python: warning", **told)
+
+    return warn
 
 
 def _spanned(_: Any, __: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
@@ -126,6 +142,6 @@ def _frames(trace: TracebackType | None) -> list[str]:
     return [_place(one.filename, one.lineno, one.name) for one in traceback.extract_tb(trace)[-FRAMES:]]
 
 
-def _place(file: str, line: int | None, function: str | None) -> str:
+def _place(file: str, line: int | None, function: str | None = None) -> str:
     """`package/module.py:12 function`, so that no path of a machine is in it."""
-    return f"{'/'.join(PurePath(file).parts[-2:])}:{line} {function}"
+    return f"{'/'.join(PurePath(file).parts[-2:])}:{line} {function or ''}".rstrip()

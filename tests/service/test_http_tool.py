@@ -108,6 +108,15 @@ def test_the_hosts_of_a_list(url: str, hosts: list[str], allowed: bool) -> None:
         assert "secret" not in str(caught.value)
 
 
+async def test_the_systems_certificates_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read, made = [], ssl.create_default_context
+    monkeypatch.setattr(ssl, "create_default_context", lambda: read.append(1) or made())
+    async with server(lambda line, headers, body: reply(200, b"", {})) as port:
+        for _ in range(3):
+            assert (await ask(port, "http://a.test:PORT/"))["status"] == 200
+    assert len(read) <= 1, "or never, by a request before this one"
+
+
 def test_without_hosts_there_is_no_tool() -> None:
     assert http_tool.create(()) is None
 

@@ -6,6 +6,7 @@ proxy and no other setting is taken from the environment.
 """
 
 import asyncio
+import functools
 import ipaddress
 import socket
 import ssl
@@ -97,7 +98,7 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         self._lookup = lookup
         # No connection is kept: one that was verified for a name must not carry another name's request.
         limits = httpx.Limits(max_keepalive_connections=0)
-        self._inner = httpx.AsyncHTTPTransport(verify=context or ssl.create_default_context(), limits=limits)
+        self._inner = httpx.AsyncHTTPTransport(verify=context or _trusting(), limits=limits)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; `Refused` when it may not be."""
@@ -129,6 +130,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
         if not found or not all(map(self._judge, found)):
             raise Refused(f"{shown(host)} is at an address that may not be asked (private, local or reserved)")
         return str(found[0])
+
+
+@functools.cache
+def _trusting() -> ssl.SSLContext:
+    """What the system trusts. Read once, at the first request: it takes longer than many requests do."""
+    return ssl.create_default_context()
 
 
 def _matches(host: str, port: int, entry: str, default: int) -> bool:

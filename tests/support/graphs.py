@@ -1,10 +1,13 @@
 """Graphs for tests: settings, definitions in one line, and a run with its events collected."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import WRITES_IDX_MAP
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.serde.types import ERROR
 
 from agent_executor import settings
 from agent_executor.core import limits, state, streaming
@@ -89,6 +92,17 @@ class FakeTools:
         return self.answers.get(script, Content("done"))
 
 
+class Memory(InMemorySaver):
+    """Like the service's own, it keeps nothing of what a step wrote that failed."""
+
+    async def aput_writes(
+        self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
+    ) -> None:
+        failed = any(channel == ERROR for channel, _ in writes)
+        kept = [write for write in writes if write[0] in WRITES_IDX_MAP] if failed else writes
+        await super().aput_writes(config, kept, task_id, task_path)
+
+
 @dataclass
 class Bench:
     """A builder with its saver, and runs on it."""
@@ -97,7 +111,7 @@ class Bench:
     tools: Any = field(default_factory=FakeTools)
     most: Limits | None = None
     recursion: int = 200
-    saver: InMemorySaver = field(default_factory=InMemorySaver)
+    saver: InMemorySaver = field(default_factory=Memory)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     context: JobContext | None = None
 

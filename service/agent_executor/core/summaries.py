@@ -1,8 +1,9 @@
 """Summaries of conversations that grow too long: deepagents decides when and of what, the model is asked our way.
 
 Left alone, deepagents asks the model past every other middleware. Invariants: a summary is limited, counted, watched
-and checked as the agent's own calls are; a call that fails after its summary leaves nothing in the state. Imports
-LangChain and deepagents, so it is imported late.
+and checked as the agent's own calls are. What deepagents writes into the state for one is kept only if the call that it
+is made for works out: of a step that failed the saver keeps nothing. Imports LangChain and deepagents, so it is
+imported late.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -28,11 +29,10 @@ Response = ModelResponse[Any] | ExtendedModelResponse[Any]
 
 @dataclass(slots=True)
 class _Call:
-    """The call of an agent's model before which a summary is made; what that took, and what it put away."""
+    """The call of an agent's model before which a summary is made, and what that took."""
 
     request: ModelRequest[JobContext]
     spent: dict[str, int] = field(default_factory=dict)
-    files: dict[str, Any] = field(default_factory=dict)
 
 
 _calling: ContextVar[_Call] = ContextVar("_calling")
@@ -79,20 +79,6 @@ class Summarizer(BaseChatModel):
         raise NotImplementedError("a call that nobody would count")
 
 
-class _Shelf(StateBackend):
-    """Keeps what summaries put away until their call is through.
-
-    deepagents writes into the state at once, and a step that has written counts as done, even if it failed after that:
-    LangGraph would go on behind it, and the job would end without the answer.
-    """
-
-    def _read_files(self) -> dict[str, Any]:
-        return {**super()._read_files(), **_calling.get().files}
-
-    def _send_files_update(self, update: dict[str, Any]) -> None:
-        _calling.get().files.update(update)
-
-
 class Summaries(AgentMiddleware[Any, JobContext]):
     """deepagents' summaries, by a model that is limited, counted, watched and checked; stands in their place.
 
@@ -105,7 +91,7 @@ class Summaries(AgentMiddleware[Any, JobContext]):
     def __init__(self, client: BaseChatModel, around: Sequence[AgentMiddleware[Any, Any]]) -> None:
         super().__init__()
         summarizer = Summarizer(client=client, around=around, profile=client.profile)
-        self._theirs: Any = create_summarization_middleware(client, _Shelf(), summarizer=summarizer)
+        self._theirs: Any = create_summarization_middleware(client, StateBackend(), summarizer=summarizer)
 
     async def awrap_model_call(
         self,
@@ -119,10 +105,9 @@ class Summaries(AgentMiddleware[Any, JobContext]):
             response: Response = await self._theirs.awrap_model_call(request, handler)
         finally:
             _calling.reset(before)
-        made = {limits.CHANNEL: call.spent, "files": call.files}
-        if not any(made.values()):
+        if not call.spent:
             return response
         if not isinstance(response, ExtendedModelResponse):
             response = ExtendedModelResponse(response)
         theirs = cast("dict[str, Any]", response.command.update) if response.command else {}
-        return replace(response, command=Command(update=theirs | {name: each for name, each in made.items() if each}))
+        return replace(response, command=Command(update=theirs | {limits.CHANNEL: call.spent}))

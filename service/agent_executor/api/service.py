@@ -172,6 +172,7 @@ class Service:
         await asyncio.to_thread(self._traces.close)
 
     async def _take_jobs(self) -> None:
+        self._own(broker.until_refused(self._nats))
         await broker.open_(self._nats, self._settings)
         self._connecting = False
         self._own(broker.until_closed(self._nats))

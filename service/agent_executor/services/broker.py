@@ -1,4 +1,4 @@
-"""The connection to NATS: one per process, never given up, its failures in our two words.
+"""The connection to NATS: one per process, never given up unless it is refused, its failures in our two words.
 
 A publish returns once JetStream has stored the message, or dropped it as a duplicate: a core publish is not durable.
 """
@@ -22,6 +22,8 @@ log = structlog.get_logger()
 
 CONNECT_SECONDS = 5
 RECONNECT_SECONDS = 0.5
+REFUSED = "Authorization Violation"  # the server's words
+REFUSED_SECONDS = 60.0  # after which this process's credentials are given up
 PUBLISH_SECONDS = 5.0
 MAX_PAYLOAD = 1024 * 1024  # NATS's default, until a server has said its own
 TOO_LARGE = (10054, 10097)  # JetStream's codes: above the stream's max_msg_size; more headers than it stores
@@ -36,12 +38,18 @@ async def connect(settings: Settings) -> Client:
 
 async def open_(client: Client, settings: Settings) -> None:
     """Connect a client, and keep trying from the start on: the service is up, and not ready, while NATS is away."""
+    told = set[str]()
 
     async def on_error(error: Exception) -> None:
-        # The kind only: a NATS URL may hold credentials.
-        log.warning("nats: trouble", error=type(error).__name__)
+        reason = _words(error)
+        if not client.is_connected:  # then it is tried again twice a second, and said once
+            if reason in told:
+                return
+            told.add(reason)
+        log.warning("nats: trouble", error=reason)
 
     async def on_disconnect() -> None:
+        told.clear()
         if not client.is_closed:  # by ourselves
             log.warning("nats: disconnected")
 
@@ -80,9 +88,30 @@ async def until_closed(client: Client) -> None:
     """
     while not client.is_closed:  # noqa: ASYNC110  # its callback comes after a last flush, which may hang
         await asyncio.sleep(RECONNECT_SECONDS)
-    error = client.last_error
-    # The server's own words; others may hold an address.
-    raise Closed(str(error) if type(error) is nats.errors.Error else type(error).__name__)
+    reason = _words(client.last_error)
+    log.error("nats: closed", reason=reason)
+    raise Closed(reason)
+
+
+async def until_refused(client: Client) -> None:
+    """Raise `Closed` once the login of a client, connected or not yet, has been refused for a while.
+
+    nats-py tries again for ever with what it was given once; another process may be given what is right by then.
+    """
+    refused, before = 0.0, client.last_error
+    while refused < REFUSED_SECONDS:
+        await asyncio.sleep(RECONNECT_SECONDS)
+        if client.is_connected:
+            refused, before = 0.0, client.last_error  # which stays, and says nothing of the next time
+        elif refused or (client.last_error is not before and REFUSED in str(client.last_error)):
+            refused += RECONNECT_SECONDS
+    log.error("nats: login refused", seconds=REFUSED_SECONDS)
+    raise Closed(REFUSED)
+
+
+def _words(error: BaseException | None) -> str:
+    """The server's own words, or else the kind of an error: other texts may hold an address, and that credentials."""
+    return str(error) if type(error) is nats.errors.Error else type(error).__name__
 
 
 class TooLarge(TemporaryError):  # noqa: N818  # what the message is

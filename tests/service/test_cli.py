@@ -221,6 +221,30 @@ def test_the_collector_does_not_look_at_imports_and_does_afterwards() -> None:
     assert int(looks) < 10  # of reading the settings; imports make it look hundreds of times
 
 
+# In the place of the service something that says what it runs on.
+RUNS_ON = """
+import asyncio
+from agent_executor import cli
+from agent_executor.api import main
+
+async def serve(settings):
+    print(type(asyncio.get_running_loop()).__module__)
+    return 0
+
+main.serve = serve
+cli.main(["serve"])
+"""
+SETTINGS = {"NATS_URL": "nats://127.0.0.1:4222", "DRAGONFLY_HOST": "127.0.0.1", "POSTGRES_HOST": "127.0.0.1"}
+SETTINGS |= {f"POSTGRES_{name}": "agents" for name in ("DB", "USER", "PASSWORD", "SCHEMA")}
+
+
+def test_the_service_runs_on_uvloop() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", RUNS_ON], env=SETTINGS, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout, done.returncode) == ("uvloop\n", 0), done.stderr
+
+
 def test_a_job_that_somebody_named_is_reached_whatever_its_name() -> None:
     found: dict[str, Any] = {name: path(name) for name in ("..", "a/b", "é")}
     assert found == {"..": "/jobs/%2E%2E", "a/b": "/jobs/a%2Fb", "é": "/jobs/%C3%A9"}

@@ -1,0 +1,121 @@
+"""The scripts of the Jobs that make the streams, as they are, with the program that they call, on real servers."""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import nats
+import pytest
+
+from agent_executor.embedded import binaries
+from agent_executor.embedded.process import HOST, Server, free_port, owned
+from agent_executor.services import streams
+from tests.gitops.test_streams import FILES, JOBS, files, wanted
+from tests.gitops.test_tree import Document, of
+from tools import gobinaries
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+STARTS = 10  # of a Job's pod, its `backoffLimit`
+
+
+@contextlib.contextmanager
+def servers(directory: Path, count: int) -> Iterator[list[Server]]:
+    """So many NATS servers, as one cluster if they are several."""
+    routes = {f"n{number}": free_port() for number in range(count)}
+
+    def command(name: str, port: int) -> list[str]:
+        own = [
+            binaries.nats(),
+            "--addr",
+            HOST,
+            "--port",
+            str(port),
+            "--jetstream",
+            "--store_dir",
+            str(directory / name),
+        ]
+        if count == 1:
+            return own
+        others = ",".join(f"nats://{HOST}:{route}" for other, route in routes.items() if other != name)
+        cluster = ["--cluster_name", "lab", "--cluster", f"nats://{HOST}:{routes[name]}", "--routes", others]
+        return [*own, "--server_name", name, *cluster]
+
+    with owned(directory) as lock:
+        started = [
+            Server(name, directory / name, lambda port, name=name: command(name, port), lambda _: True, lock)
+            for name in routes
+        ]
+        try:
+            for server in started:
+                server.start()
+            yield started
+        finally:
+            for server in started:
+                server.stop()
+
+
+def script(job: Document, directory: Path, url: str) -> subprocess.CompletedProcess[str]:
+    """Run what the Job's container does, with the ConfigMap's files in a directory of the test's."""
+    (container,) = job.body["spec"]["template"]["spec"]["containers"]
+    *shell, text = container["command"]
+    (config,) = (m["mountPath"] for m in container["volumeMounts"] if m["name"] == "config")
+    made, programs = directory / "config", directory / "programs"
+    if not made.exists():
+        made.mkdir()
+        programs.mkdir()
+        (programs / "nats").symlink_to(gobinaries.build("nats", "github.com/nats-io/natscli/nats"))
+        name = job.body["metadata"]["name"]
+        (held,) = (d.body["data"] for d in of("ConfigMap", job.file) if d.body["metadata"]["name"] == name)
+        for file, content in held.items():
+            (made / file).write_text(content)
+    assert f"{config}/" in text
+    environment = {"PATH": f"{programs}:{os.defpath}", "HOME": str(directory), "NATS_URL": url}
+    return subprocess.run(
+        [*shell, text.replace(f"{config}/", f"{made}/")],
+        env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("job", JOBS, ids=str)
+async def test_the_script_makes_what_is_missing_mends_what_is_there_and_leaves_the_messages(
+    job: Document, tmp_path: Path
+) -> None:
+    given, own = files(job), wanted(job)
+    replicas = given["execution"]["num_replicas"]
+    with servers(tmp_path, replicas) as started:
+        urls = [f"nats://{HOST}:{server.port}" for server in started]
+        # Servers that have just met elect a leader first; meanwhile the Job fails, and Kubernetes starts it again.
+        for _ in range(STARTS):
+            done = script(job, tmp_path, ",".join(urls))
+            if done.returncode == 0:
+                break
+            time.sleep(1)
+        assert done.returncode == 0, done.stdout + done.stderr
+        client = await nats.connect(urls)
+        try:
+            context = client.jetstream()
+            assert await streams.drift(context, own) == []
+            await context.publish(own.subject("execute", "demo"), b"{}")
+            for file in FILES:
+                found = (await context.stream_info(given[file]["name"])).config
+                await context.update_stream(replace(found, max_age=3600))
+            consumer = (await context.consumer_info(own.nats_stream, own.nats_consumer)).config
+            await context.add_consumer(own.nats_stream, replace(consumer, ack_wait=1))
+            assert len(await streams.drift(context, own)) == len(FILES) + 1
+            again = script(job, tmp_path, urls[0])
+            assert again.returncode == 0, again.stdout + again.stderr
+            assert await streams.drift(context, own) == []
+            if replicas > 1:  # one server may go
+                started[0].stop()
+            assert (await context.publish(own.subject("execute", "demo"), b"{}", timeout=30)).seq == 2
+        finally:
+            await client.close()
+
+
+def test_a_script_that_cannot_reach_the_servers_fails(tmp_path: Path) -> None:
+    done = script(JOBS[0], tmp_path, f"nats://{HOST}:{free_port()}")
+    assert done.returncode != 0

@@ -1,7 +1,6 @@
 """Jobs that are being done while their pods come and go, and what proves that none was lost or done twice."""
 
 from agent_executor.services.redis import EPOCH_BITS, replay
-from tests.e2e.executors import Executor
 from tests.support.observer import Observer, plan, turn, until
 
 SCRIPT = (
@@ -15,13 +14,13 @@ def slow(steps: int, seconds: float = 1) -> dict[str, object]:
     return plan(*turns, turn(text="done"), scripts={"step": SCRIPT})
 
 
-async def all_run(executor: Executor, jobs: list[str]) -> None:
-    """Return once every job is being done, by some pod."""
+async def all_begun(observer: Observer, jobs: list[str]) -> None:
+    """Return once every job has begun its first step, in some pod: one that was only taken has nothing to hand over."""
 
-    def running() -> bool:
-        return {one["job_id"] for one in executor.http("/jobs?state=running").json()["jobs"]} >= set(jobs)
+    async def begun() -> bool:
+        return all(await steps(observer, jobs))
 
-    await until(running, 60, f"{len(jobs)} jobs run")
+    await until(begun, 120, f"{len(jobs)} jobs at work")
 
 
 async def each_once(observer: Observer, jobs: list[str], seconds: float = 180) -> None:

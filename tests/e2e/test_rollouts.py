@@ -5,7 +5,7 @@ import pytest
 from tests.e2e import executors
 from tests.e2e.conftest import Timed
 from tests.e2e.executors import Executor
-from tests.e2e.inflight import all_run, each_once, slow, steps, taken_over
+from tests.e2e.inflight import all_begun, each_once, slow, steps, taken_over
 from tests.e2e.lab import cluster
 from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Cluster
@@ -31,7 +31,7 @@ async def test_an_image_change_rolls_out_with_jobs_in_flight_and_none_is_lost(po
     with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
         async with watching(executor.environment) as observer:
             jobs = [await observer.publish(job(slow(STEPS, SECONDS))) for _ in range(5)]
-            await all_run(executor, jobs)
+            await all_begun(observer, jobs)
             before = executor.deployment()["metadata"]["generation"]
             with timed("edit to rollout begun"):
                 executor.edit(image=f"{cluster.EXECUTOR}:v1.1.0")

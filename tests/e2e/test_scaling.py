@@ -6,7 +6,7 @@ import pytest
 
 from tests.e2e import executors
 from tests.e2e.conftest import Timed
-from tests.e2e.inflight import all_run, each_once, slow, steps, taken_over
+from tests.e2e.inflight import all_begun, each_once, slow, steps, taken_over
 from tests.e2e.lab.cluster import Cluster
 from tests.support.observer import ECHO, job, watching
 
@@ -58,7 +58,7 @@ async def test_no_job_is_lost_or_done_twice_when_pods_go_in_the_middle(pods: Clu
         executor.until_deployed(lambda seen: seen["status"].get("readyReplicas") == MOST, f"{MOST} pods")
         async with watching(executor.environment) as observer:
             jobs = [await observer.publish(job(slow(STEPS, SECONDS))) for _ in range(15)]
-            await all_run(executor, jobs)
+            await all_begun(observer, jobs)
             with timed("told to be one to one pod"):
                 executor.edit(scaling={"minReplicas": 1, "maxReplicas": 1})
                 executor.until_deployed(lambda seen: len(executor.pods()) == 1, "one pod")
@@ -66,7 +66,8 @@ async def test_no_job_is_lost_or_done_twice_when_pods_go_in_the_middle(pods: Clu
             with timed("all jobs of the scale-in done"):
                 await each_once(observer, jobs, 400)
             assert await steps(observer, jobs) == [STEPS] * len(jobs)
-            assert await taken_over(observer, jobs)
+            # Those of the two pods that went, which had five each.
+            assert len(await taken_over(observer, jobs)) >= 10
 
 
 async def test_an_idle_executor_goes_to_zero_and_comes_back_on_the_first_message(pods: Cluster, timed: Timed) -> None:

@@ -4,7 +4,8 @@ A test that needs what cannot be had here (UnavailableError: a Go module, a prog
 lines of a run are `skipped: N` and one line for each reason, or `skipped: none`, also with pytest-xdist. Where Go is on
 the machine nothing may be skipped: then a skip fails the run, unless its reason starts with one of ALLOWED.
 
-The names of tests are the same in every process, or nothing is run.
+The names of tests are the same in every process, or nothing is run. What uses real servers is marked slow, so that
+the quick part stays quick as more of it is added.
 """
 
 import os
@@ -24,6 +25,7 @@ ALLOWED = (
     "no base image",  # an engine that reaches no registry, and has none either
     "no node image",  # the same
 )
+SERVERS = "servers"  # the fixture that starts PostgreSQL, NATS and Valkey, or finds them (`support.servers`)
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -70,9 +72,12 @@ def sets_named(item: pytest.Item) -> Iterator[str]:
             yield name
 
 
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse such names: pytest-xdist's workers would not agree on what there is to run, now and then."""
+    """Mark what is slow, and refuse such names: xdist's workers would not always agree on what there is to run."""
     for item in items:
+        if SERVERS in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.slow)
         for name in sets_named(item):
             raise pytest.UsageError(
                 f"{item.nodeid}: {name} is a set, and the test's name prints it: sort it into a list"

@@ -97,3 +97,25 @@ def test_a_name_that_another_process_would_spell_otherwise_is_refused(pytester, 
     assert all(
         "test_of_names[{" in line and "names is a set" in line and "sort it into a list" in line for line in said
     )
+
+
+SERVED = """
+import pytest
+
+@pytest.fixture
+def servers(): pass
+
+@pytest.fixture
+def database(servers): pass
+
+def test_of_a_database(database): pass
+
+def test_of_nothing(): pass
+"""
+
+
+def test_what_uses_servers_is_slow(pytester):
+    prepare(pytester, SERVED)
+    pytester.makeini("[pytest]\nmarkers = slow")
+    done = pytester.runpytest_subprocess("-m", "not slow")
+    done.assert_outcomes(passed=1, deselected=1)

@@ -19,7 +19,10 @@ from tests.support import corpus
 from tests.support.claims import OPEN, Given
 from tests.support.corpus import render, rendered
 
-pytestmark = pytest.mark.xdist_group("generated-claims")  # made once, in one process
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("generated-claims"),  # made once, in one process
+]
 
 ROOT = Path(__file__).parents[2]
 

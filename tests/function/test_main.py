@@ -278,6 +278,7 @@ def test_a_full_disk_is_said_in_one_line() -> None:
     assert done.stderr == "[Errno 28] No space left on device\n"
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_without_a_traceback() -> None:
     # A shell that starts tests in the background has them and their children ignore the signal, unless it is reset.
     reset = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"

@@ -28,6 +28,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from tests.support.calls import NINE, RUNNING, SIZES, composite, objects, request
 
+pytestmark = pytest.mark.slow
 COMMAND = [str(Path(sys.executable).with_name("function-agent-executor")), "serve"]
 SERVICE = "apiextensions.fn.proto.v1.FunctionRunnerService"
 DEADLINE = 30

@@ -79,6 +79,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.text("abcON:#- 1.y'\"", max_size=5), JSON, min_size=1), max_size=3))
 def test_any_json_comes_back_as_it_was(documents: list[dict[str, Any]]) -> None:
     written = yaml_writer.stream(documents)

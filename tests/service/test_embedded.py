@@ -17,6 +17,8 @@ import redis
 from agent_executor import embedded
 from agent_executor.embedded import EmbeddedError, binaries, process
 
+pytestmark = pytest.mark.slow
+
 # Starts the servers on a directory, prints their addresses, and waits to be ended.
 OWNER = """
 import json, sys, time

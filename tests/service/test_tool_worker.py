@@ -36,7 +36,10 @@ STATE = {
 }
 
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")  # a template takes a second to start: one for all of them
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.asyncio(loop_scope="module"),  # a template takes a second to start: one for all of them
+]
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

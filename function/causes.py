@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from function import names
 from function.observed import ABSENT, at, conditions, items, number, text
-from function.resources.deployment import CONTAINER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -108,7 +107,7 @@ def _cause(pod: Any) -> str:
             if trouble := _trouble(status, ends=part == "initContainerStatuses"):
                 name = text(status, "name")
                 # An image is named itself, and mostly it is both containers'.
-                return trouble if name == CONTAINER or trouble.startswith(IMAGE) else f"{name}: {trouble}"
+                return trouble if name == names.CONTAINER or trouble.startswith(IMAGE) else f"{name}: {trouble}"
     return ""
 
 

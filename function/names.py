@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from function.claim import Claim
     from function.schemas.core import ObjectMeta
 
+CONTAINER = "agent-executor"
+"""The container that works; the others prepare it, or were put beside it by somebody else."""
+
 
 def selector(claim: Claim) -> dict[str, str]:
     """What selects a claim's pods: this and nothing more, for ever."""

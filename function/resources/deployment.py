@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from function.fixed import fixed
-from function.names import labels, metadata, selector
+from function.names import CONTAINER, labels, metadata, selector
 from function.resources import external_secrets
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from function.schemas.deployment import Deployment, DeploymentStrategy
     from function.sizes import Range, SizeProfile
 
-CONTAINER = "agent-executor"  # the one that works; the others prepare it, or were put beside it by somebody else
 HTTP_PORT = 8080
 DRAIN_SECONDS = 120  # how long jobs in hand may take to reach their next checkpoint after SIGTERM
 GRACE_SECONDS = DRAIN_SECONDS + 30  # and then the time to hand them back, flush results and close connections

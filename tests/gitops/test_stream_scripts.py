@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +96,7 @@ async def test_the_script_makes_what_is_missing_mends_what_is_there_and_leaves_t
             done = script(job, tmp_path, ",".join(urls))
             if done.returncode == 0:
                 break
-            time.sleep(1)
+            await asyncio.sleep(1)
         assert done.returncode == 0, done.stdout + done.stderr
         client = await nats.connect(urls)
         try:

@@ -2,12 +2,20 @@
 
 import asyncio
 import json
+import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langgraph.graph import MessagesState, StateGraph
+from langgraph.graph.state import CompiledStateGraph
 
-from agent_executor.core import streaming
+from agent_executor.core import limits, state, streaming
+from agent_executor.core.context import JobContext
 from agent_executor.core.streaming import Drained, Finished, Interrupted
 from agent_executor.errors import PermanentError
 from agent_executor.services.tools.specs import Content, Update
@@ -300,3 +308,93 @@ async def test_a_permanent_error_of_a_tool_ends_the_job_also_from_a_sub_agent() 
     definition = graphs.agent(graphs.plan(graphs.calls(TASK)), scout, scripts={"look": SCRIPT})
     with pytest.raises(PermanentError, match="tools: too many"):
         await Bench(tools=Broken()).run(definition)
+
+
+def blocking(words: Iterator[str]) -> CompiledStateGraph[Any, Any, Any, Any]:
+    """A graph whose one node blocks in a thread of its own, as nodes do that know no other way."""
+
+    class Talker(BaseChatModel):
+        @property
+        def _llm_type(self) -> str:
+            return "talker"
+
+        def _generate(self, *_: Any, **__: Any) -> ChatResult:
+            raise AssertionError("it is heard word by word")
+
+        def _stream(self, *_: Any, **__: Any) -> Iterator[ChatGenerationChunk]:
+            for word in words:
+                yield ChatGenerationChunk(message=AIMessageChunk(content=word))
+
+    def node(messages: MessagesState) -> dict[str, Any]:
+        return {"messages": [Talker().invoke(messages["messages"])]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("node", node)
+    graph.set_entry_point("node")
+    return graph.compile()
+
+
+async def test_words_from_a_thread_are_told_in_the_loops_own() -> None:
+    told: list[tuple[str, int]] = []
+    await streaming.run(
+        blocking(iter(["one ", "two"])),
+        {"messages": [HumanMessage("hello")]},
+        {},
+        context=JobContext("job-1", limits.of(graphs.configured())),
+        emit=lambda kind, data: told.append((f"{kind}:{data.get('content', '')}", threading.get_ident())),
+    )
+    assert [kind for kind, _ in told] == [
+        "on_state_update:",
+        "on_llm_stream:one ",
+        "on_llm_stream:two",
+        "on_state_update:",
+    ]
+    assert {thread for _, thread in told} == {threading.get_ident()}
+
+
+async def test_what_a_thread_says_after_the_run_is_not_told() -> None:
+    told: list[str] = []
+    speaking, ended, silent = asyncio.Event(), threading.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def words() -> Iterator[str]:
+        yield "early"
+        loop.call_soon_threadsafe(speaking.set)
+        ended.wait(10)
+        yield "late"
+        loop.call_soon_threadsafe(silent.set)
+
+    run = asyncio.create_task(
+        streaming.run(
+            blocking(words()),
+            {"messages": [HumanMessage("hello")]},
+            {},
+            context=JobContext("job-1", limits.of(graphs.configured())),
+            emit=lambda _, data: told.append(data.get("content", "")),
+        )
+    )
+    async with asyncio.timeout(10):
+        await speaking.wait()
+        run.cancel()
+        await asyncio.wait([run])
+        ended.set()
+        await silent.wait()
+    assert told == ["", "early"]
+
+
+async def test_a_fault_in_the_telling_is_not_logged_away() -> None:
+    table = Bench()
+
+    def emit(kind: str, _: dict[str, Any]) -> None:
+        if kind == "on_llm_stream":
+            raise ZeroDivisionError
+
+    graph = await table.builder.build(graphs.agent(graphs.ECHO))
+    with pytest.raises(ZeroDivisionError):
+        await streaming.run(
+            graph,
+            state.accept({"messages": [{"role": "user", "content": "hello"}]}),
+            {"configurable": {"thread_id": "job-1"}},
+            context=JobContext("job-1", limits.of(table.settings)),
+            emit=emit,
+        )

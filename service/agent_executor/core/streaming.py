@@ -2,8 +2,13 @@
 
 Invariants: event data is plain JSON; state events show the whole graph's state, never a sub-agent's; `end` is not sent
 here but by the executor, which knows how the job ended.
+
+Words and tools are told by LangGraph's own handlers for its modes "messages" and "tools", but at once instead of
+through its stream: with these modes, or with the streams of subgraphs, it runs a task that waits beside every step.
 """
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,13 +19,13 @@ from agent_executor.errors import PermanentError
 from agent_executor.services.json import clean
 
 if TYPE_CHECKING:
+    from langchain_core.callbacks import BaseCallbackHandler
     from langgraph.checkpoint.base import CheckpointTuple
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.runtime import RunControl
 
 Emit = Callable[[str, dict[str, Any]], None]
 """Takes an event type and its data; must not block (the events of a job are best effort)."""
-MODES = ("values", "messages", "tools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,26 +100,27 @@ async def run(
     last: Mapping[str, Any] = {}
     waiting: dict[str, Any] = {}
     try:
-        parts = graph.astream(  # type: ignore[call-overload]  # its types do not know the mode "tools" yet
+        parts = graph.astream(  # type: ignore[call-overload]  # its config is a TypedDict
             given,
-            config,
+            {**config, "callbacks": [*config.get("callbacks", ()), *told.handlers()]},
             context=context,
-            stream_mode=list(MODES),
-            subgraphs=True,
+            stream_mode=["values"],
             durability="sync" if graph.checkpointer else None,
             control=control,
             version="v2",
         )
         async for part in parts:
-            told.tell(part)
-            if part["type"] == "values" and not part["ns"]:
-                # Parallel sub-agents wait one by one, each in a part of its own at the end.
-                waiting = waiting | {one.id: one.value for one in part["interrupts"]} if part["interrupts"] else {}
-                last = part["data"]
+            # Parallel sub-agents wait one by one, each in a part of its own at the end.
+            waiting = waiting | {one.id: one.value for one in part["interrupts"]} if part["interrupts"] else {}
+            last = part["data"]
+            if not part["interrupts"]:
+                told.tell_state(last)
     except GraphDrained:
         return Drained()
     except GraphRecursionError as error:
         raise PermanentError("limit_exceeded", f"recursion: the job needs more than {limit} supersteps") from error
+    finally:
+        told.over = True
     if waiting:
         return Interrupted([{"id": id_, "value": state.plain(value)} for id_, value in waiting.items()])
     return Finished(last)
@@ -140,15 +146,31 @@ class _Telling:
         self._agents: dict[tuple[str, ...], str | None] = {}
         self._tools: dict[tuple[tuple[str, ...], str], str] = {}
         self._seen: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
+        self.over = False  # what is still running in a thread then is not heard any more
 
-    def tell(self, part: Mapping[str, Any]) -> None:
-        match part["type"]:
-            case "values" if not part["ns"] and not part["interrupts"]:
-                self._emit("on_state_update", state.snapshot(part["data"], self._seen))
-            case "messages":
-                self._tell_words(part["ns"], *part["data"])
-            case "tools":
-                self._tell_tool(part["ns"], part["data"])
+    def handlers(self) -> list["BaseCallbackHandler"]:
+        """What LangGraph and the models call, of sub-agents too."""
+        from agent_executor.core.handlers import Tools, Words  # noqa: PLC0415  # imports LangGraph
+
+        return [Words(self._hear, subgraphs=True), Tools(self._hear, subgraphs=True)]
+
+    def tell_state(self, values: Mapping[str, Any]) -> None:
+        self._emit("on_state_update", state.snapshot(values, self._seen))
+
+    def _hear(self, chunk: tuple[tuple[str, ...], str, Any]) -> None:
+        if threading.get_ident() == self._thread:
+            self._tell(*chunk)
+        else:  # a model or a tool that only knows how to block
+            self._loop.call_soon_threadsafe(self._tell, *chunk)
+
+    def _tell(self, ns: tuple[str, ...], mode: str, payload: Any) -> None:
+        if self.over:
+            return
+        if mode == "messages":
+            self._tell_words(ns, *payload)
+        else:
+            self._tell_tool(ns, payload)
 
     def _tell_words(self, ns: tuple[str, ...], chunk: Any, metadata: Mapping[str, Any]) -> None:
         # Summaries that a middleware makes for itself are nobody's words.

@@ -53,6 +53,7 @@ STANDARD: Mapping[str, SizeProfile] = MappingProxyType({
     "large":  SizeProfile(cpu=Range("1000m", "4000m"), memory=Range("2Gi", "8Gi")),
 })  # fmt: skip
 
+MIGRATIONS = MappingProxyType({"cpu": "50m", "memory": "64Mi"})  # what they ask for, in any size
 DEFAULT_SIZE = "medium"  # the seed's, so every set of profiles has it
 NAME = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 
@@ -79,6 +80,11 @@ def _faults(name: str, profile: SizeProfile) -> list[str]:
         request, limit = parse(asked.request), parse(asked.limit)
         if request < parse(unit):
             faults.append(f"profiles.{name}.{resource}.request: {asked.request!r} is too little, the least is {unit}")
+        if limit < parse(MIGRATIONS[resource]):
+            faults.append(
+                f"profiles.{name}.{resource}.limit: {asked.limit!r} is too little, "
+                f"the migrations alone ask for {MIGRATIONS[resource]}"
+            )
         if request > limit:
             faults.append(
                 f"profiles.{name}.{resource}.request: {asked.request!r} is above the limit {asked.limit!r}, "

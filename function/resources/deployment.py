@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from function.fixed import fixed
 from function.names import CONTAINER, labels, metadata, selector
 from function.resources import external_secrets
+from function.sizes import MIGRATIONS, Range, SizeProfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
         VolumeMount,
     )
     from function.schemas.deployment import Deployment, DeploymentStrategy
-    from function.sizes import Range, SizeProfile
 
 HTTP_PORT = 8080
 DRAIN_SECONDS = 120  # how long jobs in hand may take to reach their next checkpoint after SIGTERM
@@ -206,7 +206,7 @@ def _locked_down() -> SecurityContext:
 @fixed
 def _migration_resources(cpu: str, memory: str) -> ResourceRequirements:
     """Little is asked for; it may use what the executor may, which waits for it, and so the pod no more than that."""
-    return {"requests": {"cpu": "50m", "memory": "64Mi"}, "limits": {"cpu": cpu, "memory": memory}}
+    return {"requests": {**MIGRATIONS}, "limits": {"cpu": cpu, "memory": memory}}
 
 
 @fixed

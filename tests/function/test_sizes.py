@@ -36,6 +36,14 @@ def test_the_standard_profiles_are_schedulable_and_grow():
         ({"cpu": Range("2", "500m")}, "profiles.odd.cpu.request: '2' is above the limit '500m'"),
         ({"memory": Range("8Gi", "4Gi")}, "profiles.odd.memory.request: '8Gi' is above the limit '4Gi'"),
         ({"cpu": Range("0", "1")}, "profiles.odd.cpu.request: '0' is too little, the least is 1m"),
+        (
+            {"cpu": Range("1m", "49m")},
+            "profiles.odd.cpu.limit: '49m' is too little, the migrations alone ask for 50m",
+        ),
+        (
+            {"memory": Range("1Mi", "63Mi")},
+            "profiles.odd.memory.limit: '63Mi' is too little, the migrations alone ask for 64Mi",
+        ),
         ({"memory": Range("1", "4Gi")}, "profiles.odd.memory.request: '1' is too little, the least is 1Mi"),
     ],
 )
@@ -53,6 +61,7 @@ def test_every_fault_of_every_profile_is_said():
         "profiles",
         "profiles.Odd.cpu.request",
         "profiles.odd.memory.request",
+        "profiles.odd.memory.limit",
         "profiles.odd.memory.request",
         "profiles",
     ]

@@ -15,6 +15,7 @@ import pytest
 
 from agent_executor.core.builder import Builder
 from agent_executor.errors import PermanentError
+from agent_executor.models.definition import digest
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Limits
 from tests.support import graphs, llm_stub
@@ -34,6 +35,18 @@ async def test_a_definition_is_built_once_whatever_the_order_of_its_keys() -> No
     first, second, third = await asyncio.gather(one.build(definition), one.build(definition), one.build(turned))
     assert first is second is third
     assert tools.described == ["tool_definitions[0].runtime.script"]
+
+
+async def test_a_graph_that_is_used_without_asking_for_it_to_be_built_is_kept() -> None:
+    one = builder(kept=2)
+    often, seldom, new = (graphs.agent(graphs.plan({"text": text})) for text in ("often", "seldom", "new"))
+    assert one.built(digest(often)) is None
+    graph = await one.build(often)
+    await one.build(seldom)
+    assert one.built(digest(often)) is graph
+    await one.build(new)
+    assert one.built(digest(often)) is graph
+    assert one.built(digest(seldom)) is None
 
 
 async def test_only_the_last_definitions_are_kept() -> None:

@@ -10,6 +10,7 @@ from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.graph import END, START, StateGraph
 from psycopg.rows import dict_row
 
+from agent_executor.core import streaming
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoints, database, migrations, writer
 from agent_executor.services.checkpoints import FENCE, Fence, Saver
@@ -121,6 +122,54 @@ async def test_a_first_node_that_takes_its_time_does_not_keep_the_input_back(poo
             await asyncio.sleep(0.01)
     go_on.set()
     await run
+
+
+async def test_nothing_leaves_before_the_claim_has_come_back(pool, saver, monkeypatch):
+    jobs, job, statements, late = Jobs(pool), new_job(), [], asyncio.Event()
+    execute = Writer._execute
+
+    async def counted(self, rows):
+        statements.append(len(rows.checkpoints))
+        return await execute(self, rows)
+
+    async def slow(_state):
+        await late.wait()
+
+    monkeypatch.setattr(Writer, "_execute", counted)
+    monkeypatch.setattr(checkpoints, "HOLD_SECONDS", 0.01)
+    fence = Fence(1, empty=True, presumed=True)
+    run = streaming.Run(
+        chain(saver, slow=slow),
+        {"done": ["x"], "value": None},
+        thread(job.job_id, fence),
+        context=None,
+        emit=lambda *_: None,
+    )
+    await run.begin()
+    held = set(fence.held.checkpoints)
+    await asyncio.sleep(0.1)  # ten times as long as such checkpoints are held
+    assert (len(held), set(fence.held.checkpoints), statements) == (2, held, [])
+    await jobs.claim(job, **LEASE)
+    fence.presumed = False
+    ending = asyncio.create_task(run.outcome())
+    async with asyncio.timeout(10):
+        while not statements:
+            await asyncio.sleep(0.01)
+        late.set()
+        await ending
+    assert statements == [2, 1]
+
+
+async def test_a_tasks_writes_do_not_leave_before_the_claim_has_come_back_either(saver, monkeypatch):
+    async def refused(_self, _rows):
+        raise AssertionError("nothing is to be written")
+
+    monkeypatch.setattr(Writer, "_execute", refused)
+    fence = Fence(1, empty=True, presumed=True)
+    config = thread("job-1", fence)
+    config["configurable"] |= {"checkpoint_ns": "", "checkpoint_id": "c"}
+    await saver.aput_writes(config, [("done", ["x"])], "task")
+    assert [row[-3] for row in fence.held.writes.values()] == ["done"]
 
 
 async def test_first_checkpoints_that_could_not_be_stored_alone_are_stored_with_the_next(pool, saver, monkeypatch):

@@ -125,6 +125,54 @@ async def test_the_first_event_comes_at_once() -> None:
     assert min(took) < 0.01
 
 
+async def begun(table: Bench, definition: dict[str, Any]) -> streaming.Run:
+    """A run of which all is done that comes before the first node."""
+    run = streaming.Run(
+        await table.builder.build(definition),
+        state.accept({"messages": [{"role": "user", "content": "hello"}]}),
+        {"configurable": {"thread_id": "job-1"}},
+        context=JobContext("job-1", limits.of(table.settings)),
+        emit=lambda kind, data: table.events.append((kind, data)),
+    )
+    await run.begin()
+    return run
+
+
+async def test_a_run_can_be_begun_ahead_without_a_node_or_an_event() -> None:
+    nodes = []
+
+    async def node(_: MessagesState) -> dict[str, Any]:
+        nodes.append("ran")
+        return {"messages": [AIMessageChunk(content="done")]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("node", node)
+    graph.set_entry_point("node")
+    table = Bench()
+    table.builder.build = lambda _: asyncio.sleep(0, graph.compile(checkpointer=table.saver))  # type: ignore[method-assign]
+    run = await begun(table, {})
+    assert (nodes, table.events) == ([], [])
+    assert isinstance(await run.outcome(), Finished)
+    assert nodes == ["ran"]
+    assert [len(values["messages"]) for values in table.seen("on_state_update")] == [1, 2]
+
+
+async def test_a_run_that_was_begun_tells_what_one_does_that_was_not() -> None:
+    definition = graphs.agent(graphs.plan(graphs.calls(WRITE, text="Writing now."), {"text": "All done."}))
+    ahead, plain = Bench(), Bench()
+    await (await begun(ahead, definition)).outcome()
+    await plain.run(definition, "hello")
+    assert [kind for kind, _ in ahead.events] == [kind for kind, _ in plain.events]
+
+
+async def test_a_run_that_was_begun_can_be_left_at_that() -> None:
+    table = Bench()
+    run = await begun(table, graphs.agent(graphs.ECHO))
+    await run.close()
+    assert [task for task in asyncio.all_tasks() if task is not asyncio.current_task()] == []
+    assert isinstance(await table.run(graphs.agent(graphs.ECHO), None), Finished), "it went on where it had stopped"
+
+
 async def test_a_drain_stops_at_a_superstep_and_another_run_goes_on() -> None:
     table = Bench()
     slow = {**graphs.calls(graphs.call("ls", path="/")), "delay_ms": 50}
@@ -382,7 +430,7 @@ async def test_what_a_thread_says_after_the_run_is_not_told() -> None:
     assert told == ["", "early"]
 
 
-async def test_a_fault_in_the_telling_is_not_logged_away() -> None:
+async def test_a_fault_in_the_telling_is_the_runs_and_not_the_models(caplog: pytest.LogCaptureFixture) -> None:
     table = Bench()
 
     def emit(kind: str, _: dict[str, Any]) -> None:
@@ -398,3 +446,4 @@ async def test_a_fault_in_the_telling_is_not_logged_away() -> None:
             context=JobContext("job-1", limits.of(table.settings)),
             emit=emit,
         )
+    assert caplog.records == []

@@ -73,15 +73,20 @@ def tree(found: tuple[ReadableSpan, ...]) -> dict[str, list[str]]:
     return children
 
 
+@pytest.mark.parametrize("earlier", [0, 1], ids=["the first of its definition", "one that is begun ahead of its claim"])
 async def test_a_job_is_one_tree_of_spans_in_the_callers_trace(
-    env: dict[str, str], spans: InMemorySpanExporter
+    env: dict[str, str], spans: InMemorySpanExporter, earlier: int
 ) -> None:
     async with serving(env, OTEL_TRACES_EXPORTER="otlp") as api:
-        given = job(team())
-        await api.http.post("/", json=given, headers={"traceparent": PARENT, "tracestate": STATE})
-        assert await api.ended(given["job_id"]) == "completed"
-    found = spans.get_finished_spans()
-    assert {f"{span.context.trace_id:032x}" for span in found if span.context} == {TRACE}
+        for parent in [PARENT.replace(TRACE, "1" * 32)] * earlier + [PARENT]:
+            given = job(team())
+            await api.http.post("/", json=given, headers={"traceparent": parent, "tracestate": STATE})
+            assert await api.ended(given["job_id"]) == "completed"
+    by_trace: dict[str, list[ReadableSpan]] = {}
+    for span in spans.get_finished_spans():
+        by_trace.setdefault(f"{span.context.trace_id:032x}", []).append(span)
+    assert by_trace.keys() == {TRACE, *["1" * 32] * earlier}
+    found = tuple(by_trace[TRACE])
     assert tree(found) == {
         "caller": ["process agent.execute"],
         "process agent.execute": ["invoke_agent team"],

@@ -20,13 +20,12 @@ from agent_executor.api import problems
 from agent_executor.api.jobs import Service
 from agent_executor.api.links import job_path
 from agent_executor.api.parts import Parts
-from agent_executor.core.executor import new_job
 from agent_executor.errors import TemporaryError
 from agent_executor.models.events import JobExecutionEvent
 from agent_executor.models.jobs import Event
 from agent_executor.services import cloudevents, headers
 from agent_executor.services.broker import TooLarge
-from agent_executor.services.cloudevents import STRUCTURED, Incoming, Malformed
+from agent_executor.services.cloudevents import STRUCTURED, Incoming, Malformed, new_job
 from agent_executor.services.dead_letters import Received
 
 log = structlog.get_logger()

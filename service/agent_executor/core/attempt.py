@@ -11,14 +11,14 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import structlog
 
 from agent_executor.core import limits, loggable, state, streaming
 from agent_executor.core.builder import Builder
 from agent_executor.core.classify import attempted
-from agent_executor.core.context import JobContext
+from agent_executor.core.launch import Launch
 from agent_executor.errors import JobError, LeaseLost, TemporaryError
 from agent_executor.models.jobs import Claimed, Event, Lease
 from agent_executor.models.observer import Observer, Span
@@ -27,12 +27,6 @@ from agent_executor.services.outbox import Outbox
 from agent_executor.services.redis import LiveEvents
 from agent_executor.services.results import Origin, Results
 from agent_executor.settings import Settings
-
-if TYPE_CHECKING:
-    from langgraph.graph.state import CompiledStateGraph
-    from langgraph.runtime import RunControl
-
-    from agent_executor.services.checkpoints import Fence
 
 log = structlog.get_logger()
 
@@ -66,13 +60,12 @@ class Attempt:
     job: Claimed
     stopped: Why | None = None
     emit: Callable[[str, dict[str, Any]], None] = field(init=False)
-    _control: "RunControl | None" = None
+    launch: Launch = field(init=False)
     _work: "asyncio.Task[None] | None" = None
     _stopping: asyncio.Event = field(default_factory=asyncio.Event)
     _span: Span = field(default_factory=Span)
     _began: float = field(default_factory=time.monotonic)
     _closing: bool = False
-    _waited_at: str = ""
 
     def __post_init__(self) -> None:
         """Watch for the first live event."""
@@ -87,6 +80,12 @@ class Attempt:
             told(event_type, data)
 
         self.emit = emit
+        self.launch = Launch(self.parts.settings, self.parts.builder, self.job, emit)
+
+    def confirm(self, job: Claimed) -> None:
+        """The claim has come back, and it is this job; its time begins now."""
+        self.job = self.launch.job = job
+        self._began = time.monotonic()
 
     async def run(self) -> None:
         """Work until the job ended, waits for a person, or was stopped (`stopped` says why).
@@ -107,14 +106,14 @@ class Attempt:
             finally:
                 keeper.cancel()
                 await asyncio.gather(self._work, keeper, return_exceptions=True)
+                await self.launch.forget()
         if self.stopped == "lost":
             raise LeaseLost(self.job.job_id)
 
     def drain(self) -> None:
         """Stop at the next superstep, with nothing lost and nothing counted."""
         self._stopping.set()
-        if self._control:
-            self._control.request_drain()
+        self.launch.drain()
 
     def stop(self, why: Why) -> None:
         """Stop here and now; the last checkpoint stands."""
@@ -138,12 +137,9 @@ class Attempt:
 
     async def _persist(self) -> None:
         """Try, and try again in place what may pass soon."""
-        from agent_executor.services.checkpoints import Fence  # noqa: PLC0415  # imports LangGraph
-
-        fence = Fence(self.job.epoch, empty=not self.job.has_checkpoint)
         for number in range(TRIES_IN_PLACE):
             try:
-                return await attempted(self._try(fence))
+                return await attempted(self._try())
             except TemporaryError as error:
                 pause = max(error.retry_after or 0.0, PAUSE_IN_PLACE * 2**number) * random.uniform(1, 1.25)  # noqa: S311
                 if number == TRIES_IN_PLACE - 1 or pause > LONGEST_PAUSE:
@@ -157,9 +153,9 @@ class Attempt:
                 return None
         return None
 
-    async def _try(self, fence: "Fence") -> None:
+    async def _try(self) -> None:
         most = self.parts.settings.job_timeout_seconds
-        outcome = await limits.within(self._left(), most, self._run(fence))
+        outcome = await limits.within(self._left(), most, self.launch.run())
         job, results = self.job, self.parts.results
         match outcome:
             case streaming.Drained():
@@ -176,42 +172,10 @@ class Attempt:
             case streaming.Finished(values):
                 result = state.result(values)
                 event = results.completed(self.origin, result)
-                await fence.sent()
-                with fence.taken() as held:
+                await self.launch.fence.sent()
+                with self.launch.fence.taken() as held:
                     ours = self.parts.jobs.finish(job.job_id, job.epoch, "completed", event, result=result, held=held)
                     await self._close("completed", event, ours)
-
-    async def _run(self, fence: "Fence") -> streaming.Outcome:
-        from agent_executor.services.checkpoints import FENCE  # noqa: PLC0415  # imports LangGraph
-
-        settings, job = self.parts.settings, self.job
-        graph = await self.parts.builder.build(job.definition)
-        self._control = streaming.control()
-        if self._stopping.is_set():
-            return streaming.Drained()
-        # The last superstep leaves with the job's end, unless it may be a pause.
-        fence.triggers = None if graph.interrupt_after_nodes else graph.trigger_to_nodes
-        config = {
-            "configurable": {"thread_id": job.job_id, FENCE: fence},
-            "metadata": {"run_id": job.job_id},
-            "recursion_limit": settings.job_recursion_limit,
-            "callbacks": list(self._span.callbacks),
-        }
-        context = JobContext(job.job_id, limits.of(settings))
-        given = state.accept(job.input) if fence.empty else await self._answer(graph, config)
-        return await streaming.run(graph, given, config, context=context, emit=self.emit, control=self._control)
-
-    async def _answer(self, graph: "CompiledStateGraph[Any, Any, Any, Any]", config: Mapping[str, Any]) -> Any:
-        """The input that goes on from the last checkpoint: an answer where the graph still waits for it, or nothing."""
-        if self.job.resume is None:
-            return None
-        found = await graph.checkpointer.aget_tuple(config)  # type: ignore[union-attr,arg-type]  # it is our saver
-        if found is None:
-            return None
-        here = found.checkpoint["id"]
-        self._waited_at = self._waited_at or here
-        # Given a second time further on, it would answer the next question too.
-        return streaming.answer(self.job.resume["value"], found) if here == self._waited_at else None
 
     def _left(self) -> float:
         return self.parts.settings.job_timeout_seconds - self.job.seconds_spent - (time.monotonic() - self._began)

@@ -76,6 +76,14 @@ class Builder:
         # One job's end must not end the build that another waits for.
         return await asyncio.shield(task)
 
+    def built(self, definition_hash: str) -> "CompiledStateGraph[Any, Any, Any, Any] | None":
+        """The graph of a definition that was built before, by its hash."""
+        task = self._graphs.get(definition_hash)
+        if task is None or not task.done() or task.cancelled() or task.exception():
+            return None
+        self._graphs.move_to_end(definition_hash)
+        return task.result()
+
     async def _build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
         definition = definitions.parse(raw)
         for i, node in enumerate(definition.nodes):

@@ -4,6 +4,7 @@ The verdict says how the message that brought the event is settled. A job's fail
 pods and crashes; what can never run is kept as a dead letter before its end is written, so no crash loses either.
 """
 
+import asyncio
 import contextlib
 import os
 import random
@@ -16,12 +17,11 @@ from agent_executor.core import loggable, strays
 from agent_executor.core.attempt import Attempt, Parts
 from agent_executor.core.classify import attempted
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
-from agent_executor.models import definition as definitions
 from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent
 from agent_executor.models.jobs import Busy, Claimed, Finished, NewJob, State
 from agent_executor.models.verdict import ACK, BURIED, FAILED, LEAVE, Bury, Verdict
 from agent_executor.services.broker import Broker
-from agent_executor.services.cloudevents import Incoming
+from agent_executor.services.cloudevents import Incoming, new_job
 from agent_executor.services.results import Origin, describe
 
 log = structlog.get_logger()
@@ -69,7 +69,7 @@ class Executor:
         if found == "queued":  # also if an attempt here has just let it wait for a person
             claimed = await self._reclaim(job_id)
             if isinstance(claimed, Claimed):
-                await self._work(claimed, bury=None)
+                await self._work(Attempt(self._parts, claimed), bury=None)
                 return "cancelled"
         elif attempt := self._running.get(job_id):
             attempt.stop("cancelled")
@@ -94,16 +94,37 @@ class Executor:
     async def _dispatch(self, incoming: Incoming, bury: Bury, delivery: int) -> Verdict:
         match incoming.event:
             case JobExecutionEvent() as event:
-                lease = self._parts.settings.job_lease_seconds
-                job = new_job(incoming, event)
-                claimed = await attempted(self._parts.jobs.claim(job, owner=self._owner, lease_seconds=lease))
-                return await self._take(claimed, bury, event.trace_id)
+                claimed, begun = await self._claim(new_job(incoming, event), delivery)
+                return await self._take(claimed, bury, event.trace_id, begun)
             case JobResumeEvent() as event:
                 return await self._resume(incoming, event, bury, delivery)
             case JobCancelEvent() as event:
                 if await self.cancel(event.job_id) is None:
                     return await self._stranger(incoming, bury, delivery)
                 return ACK
+
+    async def _claim(self, job: NewJob, delivery: int) -> tuple[Claimed | Busy | Finished, Attempt | None]:
+        """The claim's answer, and the attempt that was begun meanwhile if the job is the new one that it looks like."""
+        lease = self._parts.settings.job_lease_seconds
+        claim = attempted(self._parts.jobs.claim(job, owner=self._owner, lease_seconds=lease))
+        graph = self._parts.builder.built(job.definition_hash) if delivery == 1 else None
+        if graph is None:
+            return await claim, None
+        begun = Attempt(self._parts, job.presumed())
+        try:
+            claimed, trouble = await asyncio.gather(claim, begun.launch.begin(graph), return_exceptions=True)
+        except asyncio.CancelledError:
+            await begun.launch.forget()
+            raise
+        if trouble is None and isinstance(claimed, Claimed) and claimed.runs_like(begun.job):
+            begun.confirm(claimed)
+            return claimed, begun
+        await begun.launch.forget()
+        if isinstance(claimed, BaseException):
+            raise claimed
+        if trouble and not isinstance(trouble, JobError):  # which comes again where it is expected
+            log.warning("job: not begun ahead", job_id=job.job_id, error=type(trouble).__name__)
+        return claimed, None
 
     async def _resume(self, incoming: Incoming, event: JobResumeEvent, bury: Bury, delivery: int) -> Verdict:
         # Wrapped, so that null is an answer too.
@@ -131,7 +152,9 @@ class Executor:
         lease = self._parts.settings.job_lease_seconds
         return await attempted(self._parts.jobs.reclaim(job_id, owner=self._owner, lease_seconds=lease))
 
-    async def _take(self, claimed: Claimed | Busy | Finished, bury: Bury, trace_id: str | None) -> Verdict:
+    async def _take(
+        self, claimed: Claimed | Busy | Finished, bury: Bury, trace_id: str | None, begun: Attempt | None = None
+    ) -> Verdict:
         match claimed:
             case Busy(seconds_left):
                 return Verdict("again", seconds_left + HELD_SECONDS)
@@ -141,16 +164,17 @@ class Executor:
                     await self._parts.events.end(event.job_id, trace_id or "", state)
                 return ACK
             case Claimed():
-                return await self._work(claimed, bury)
+                return await self._work(begun or Attempt(self._parts, claimed), bury)
 
-    async def _work(self, job: Claimed, bury: Bury | None) -> Verdict:
+    async def _work(self, attempt: Attempt, bury: Bury | None) -> Verdict:
         # Whatever event brought the job, or none: it may name another trace, or not say.
-        with loggable.about(job.job_id, job.trace_id, job.traceparent):
-            return await self._attempt(job, bury)
+        with loggable.about(attempt.job.job_id, attempt.job.trace_id, attempt.job.traceparent):
+            return await self._attempt(attempt, bury)
 
-    async def _attempt(self, job: Claimed, bury: Bury | None) -> Verdict:
+    async def _attempt(self, attempt: Attempt, bury: Bury | None) -> Verdict:
+        job = attempt.job
         log.info("job: taken", epoch=job.epoch, failures=job.failures, resumed=job.has_checkpoint)
-        attempt = self._running[job.job_id] = Attempt(self._parts, job)
+        self._running[job.job_id] = attempt
         if self._draining:
             attempt.drain()
         try:
@@ -220,19 +244,3 @@ class Executor:
 def _after(attempt: Attempt) -> contextlib.AbstractContextManager[None]:
     """Join the lines that follow the attempt's span to its trace, which may have begun with it."""
     return loggable.about(attempt.job.job_id, attempt.job.trace_id, attempt.origin.traceparent)
-
-
-def new_job(incoming: Incoming, event: JobExecutionEvent) -> NewJob:
-    """The job that an execute event asks for."""
-    return NewJob(
-        job_id=event.job_id,
-        trace_id=event.trace_id,
-        received=incoming.body,
-        headers=incoming.headers,
-        subject=incoming.subject or "http",
-        definition=event.agent_definition,
-        definition_hash=definitions.digest(event.agent_definition),
-        input=event.input_payload,
-        traceparent=incoming.traceparent,
-        tracestate=incoming.tracestate,
-    )

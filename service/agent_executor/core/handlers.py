@@ -11,12 +11,10 @@ from langgraph.pregel._tools import StreamToolCallHandler
 class Words(StreamMessagesHandler):
     """What models say, chunk by chunk: `(namespace, "messages", (chunk, metadata))`."""
 
-    raise_error = True  # else langchain would log it, with whatever it says
     ignore_chain = ignore_agent = True
 
 
 class Tools(StreamToolCallHandler):
     """What tools begin and come to: `(namespace, "tools", event)`."""
 
-    raise_error = True
     ignore_chain = ignore_llm = ignore_chat_model = True

@@ -1,9 +1,11 @@
 """A job as the job table knows it: what is asked of it, what it answers, and the events that leave with it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
+
+from agent_executor.models.definition import digest
 
 State = Literal["queued", "running", "interrupted", "completed", "failed", "cancelled"]
 Outcome = Literal["completed", "failed", "cancelled"]
@@ -35,6 +37,29 @@ class NewJob:
     traceparent: str | None = None
     tracestate: str | None = None
 
+    def presumed(self) -> "Claimed":
+        """What its claim answers if nobody has seen the job before."""
+        return Claimed(
+            job_id=self.job_id,
+            trace_id=self.trace_id,
+            epoch=1,
+            failures=0,
+            has_checkpoint=False,
+            resume=None,
+            resume_id=None,
+            interrupts=0,
+            cancel_requested=False,
+            seconds_spent=0.0,
+            definition=dict(self.definition),
+            definition_hash=self.definition_hash,
+            input=self.input,
+            received=self.received,
+            headers=dict(self.headers),
+            subject=self.subject,
+            traceparent=self.traceparent,
+            tracestate=self.tracestate,
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Claimed:
@@ -58,6 +83,11 @@ class Claimed:
     subject: str
     traceparent: str | None
     tracestate: str | None
+
+    def runs_like(self, other: "Claimed") -> bool:
+        """Whether a run of one is a run of the other: how its event came does not matter, 1 in place of true does."""
+        way = {name: getattr(self, name) for name in ("received", "headers", "subject", "traceparent", "tracestate")}
+        return self == replace(other, **way) and digest(self.input) == digest(other.input)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,9 @@
 The runtime depends on this protocol only, so that it runs, and is tested, without metrics or traces.
 """
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from agent_executor.models.jobs import Claimed
 
@@ -25,10 +24,9 @@ Measure = Literal["queue_wait", "first_event"]  # publish to delivery; taking a 
 
 @dataclass(frozen=True)
 class Span:
-    """One job's span: what its result carries as `traceparent`, and callbacks that see model and tool calls."""
+    """One job's span: what its result carries as `traceparent`."""
 
     traceparent: str | None = None
-    callbacks: Sequence[Any] = ()
 
 
 class Observer(Protocol):

@@ -56,6 +56,7 @@ class Fence:
     triggers: Container[str] | None = field(default=None, repr=False)  # the channels of the graph that start a node
     held: Rows = field(default_factory=Rows, repr=False)
     inputs: set[str] = field(default_factory=set, repr=False)  # checkpoints whose one task spreads the run's input
+    presumed: bool = False  # the claim has not come back yet: all is held
     over: bool = False  # the last superstep is held
     sending: asyncio.Task[None] | None = field(default=None, repr=False)
     flying: set[asyncio.Future[None]] = field(default_factory=set, repr=False)  # held checkpoints, on their way
@@ -213,7 +214,7 @@ class Saver(AsyncPostgresSaver):
             await self._writer.store(rows, linger=linger)
             return
         rows.fences[config["configurable"]["thread_id"]] = fence.epoch
-        if fence.over:  # a task's writes that come after the checkpoint which they led to
+        if fence.presumed or fence.over:  # a task's writes that come after the checkpoint which they led to
             fence.held.add(rows)
             return
         await fence.sent()  # no checkpoint is stored before its ancestors
@@ -228,7 +229,7 @@ class Saver(AsyncPostgresSaver):
             # Unless they have left: what is held by then may be the last superstep, which goes with the job's end.
             if not rows.checkpoints.keys() & fence.held.checkpoints.keys():
                 return
-            if fence.sending is None or fence.sending.done():
+            if not fence.presumed and (fence.sending is None or fence.sending.done()):
                 fence.sending = self.loop.create_task(self._send_held(fence))
             else:
                 self.loop.call_later(HOLD_SECONDS, send)

@@ -17,7 +17,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from agent_executor.errors import PermanentError
+from agent_executor.models import definition as definitions
 from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent, Name, allowed
+from agent_executor.models.jobs import NewJob
 from agent_executor.services import json
 from agent_executor.services.headers import Fault, check_charset, check_json_type, decode, media_type, read, safe, trace
 
@@ -226,3 +228,19 @@ def _trace(attributes: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[s
     """The publisher's trace: the extension first, because it travelled with the event; then the message's header."""
     parent, state = trace(attributes.get("traceparent"), attributes.get("tracestate"))
     return (parent, state) if parent else trace(headers.get("traceparent"), headers.get("tracestate"))
+
+
+def new_job(incoming: Incoming, event: JobExecutionEvent) -> NewJob:
+    """The job that an execute event asks for."""
+    return NewJob(
+        job_id=event.job_id,
+        trace_id=event.trace_id,
+        received=incoming.body,
+        headers=incoming.headers,
+        subject=incoming.subject or "http",
+        definition=event.agent_definition,
+        definition_hash=definitions.digest(event.agent_definition),
+        input=event.input_payload,
+        traceparent=incoming.traceparent,
+        tracestate=incoming.tracestate,
+    )

@@ -14,6 +14,8 @@ from function.pods import PodTemplate
 from function.sizes import SizeProfile
 from function.spec import Egress, Spec
 
+TOOL_NETWORK = "TOOL_NETWORK"  # the service's setting
+
 
 class Bound(NamedTuple):
     """What a claim that says nothing gets of something, and the most that one may ask for."""
@@ -47,6 +49,12 @@ def faults(spec: Spec, namespace: str, profile: SizeProfile, platform: Platform)
     yield from _nats(spec, namespace, platform)
     for n, rule in enumerate(spec.network.llm_egress or ()):
         yield from _egress(rule, platform.llm_egress.allowed, f"spec.network.llmEgress[{n}]")
+    for n, variable in enumerate(spec.env):
+        if variable.name == TOOL_NETWORK and not platform.workload.tool_network:
+            yield (
+                f"spec.env[{n}].name: {TOOL_NETWORK} gives a network to scripts that come with jobs, which the platform "
+                "does not allow (input.spec.workload.toolNetwork)"
+            )
     yield from _pods(spec.pod_template, platform)
 
 

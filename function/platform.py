@@ -119,6 +119,9 @@ class Workload(Model):
 
     explain_pods: bool = False
     """Say on the claim why the pods of a rollout do not come up. Crossplane has to be permitted to read pods."""
+    tool_network: bool = False
+    """Let claims set TOOL_NETWORK: scripts that come with jobs then reach what the NetworkPolicy leaves open to the
+    executor, databases and NATS included."""
 
 
 class Limits(Model):

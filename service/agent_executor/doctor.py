@@ -104,6 +104,9 @@ def _settings(settings: Settings) -> Iterator[Finding]:
     if settings.allow_scripted_model:
         advice = "unset it in production: anybody's definition may use the scripted model"
         yield Finding("ALLOW_SCRIPTED_MODEL", "weaker", "is set", advice)
+    if settings.tool_network:
+        advice = "unset it, unless anybody's script may reach what this pod reaches: databases and NATS too"
+        yield Finding("TOOL_NETWORK", "weaker", "is set", advice)
     if not settings.agent_executor_api_token:
         advice = "set it where more than the cluster's own network reaches the API"
         yield Finding("AGENT_EXECUTOR_API_TOKEN", "weaker", "is not set: the API asks nobody who they are", advice)

@@ -13,7 +13,7 @@ from agent_executor.api.health import PROBE_SECONDS
 from agent_executor.api.main import create_app
 from agent_executor.api.service import HAND_OVER_SECONDS
 from agent_executor.services import migrations, streams
-from function import claim, platform, resources, sizes
+from function import bounds, claim, platform, resources, sizes
 
 ROOT = Path(__file__).parents[2]
 ASKED = {
@@ -101,6 +101,11 @@ def test_a_full_pod_is_what_keda_adds_a_pod_for(spec):
 @pytest.mark.parametrize("profile", sizes.STANDARD.values(), ids=sizes.STANDARD)
 def test_the_consumer_may_hold_as_many_messages_as_all_pods_run_jobs(profile, given):
     assert streams.consumer(settings.load(given)).max_ack_pending >= profile.max_replicas * profile.concurrency
+
+
+def test_the_setting_that_a_claim_may_not_change_by_itself_is_the_services(given):
+    assert settings.load(given | {bounds.TOOL_NETWORK: "true"}).tool_network
+    assert not settings.load(given).tool_network
 
 
 def test_a_pod_has_longer_to_end_than_the_service_has_to_drain_and_hand_over(pod, given):

@@ -197,6 +197,11 @@ BOUNDED = [
         {"nats": {"cidrs": ["2001:db8::/48", "192.0.2.0/24"]}},
         {"nats": {"cidrs": ["192.0.2.0/24", "2001:db9::/48"]}},
     ),
+    (
+        {"env": [{"name": "TOOL_NETWORK", "value": "true"}]},
+        {"workload": {"toolNetwork": True}},
+        {"workload": {"explainPods": True}},
+    ),
     *(
         (
             {"podTemplate": {field: {"team.example.org/role": "admin"}}},

@@ -87,7 +87,8 @@ async def test_streams_and_a_consumer_that_are_missing_or_different_are_told(
 
 
 async def test_settings_that_are_weaker_or_do_not_fit_are_told(env: dict[str, str]) -> None:
-    found = await examined(env, JOB_LEASE_SECONDS="10", NATS_ACK_WAIT_SECONDS="9")
+    found = await examined(env, JOB_LEASE_SECONDS="10", NATS_ACK_WAIT_SECONDS="9", TOOL_NETWORK="true")
+    assert (found["TOOL_NETWORK"][0].verdict, "TOOL_NETWORK" in await examined(env)) == ("weaker", False)
     assert (found["JOB_LEASE_SECONDS"][0].verdict, "JOB_LEASE_SECONDS" in await examined(env)) == ("differs", False)
     assert found["models"][0].verdict == "weaker"
     assert found["ALLOW_SCRIPTED_MODEL"][0].verdict == "weaker"

@@ -56,6 +56,15 @@ async def test_what_is_there_is_left_alone_and_every_difference_is_said(given, j
     )
 
 
+@pytest.mark.parametrize(("most", "differs"), [(49, True), (50, False), (2000, False), (-1, False)])
+async def test_a_consumer_may_hold_more_than_is_needed_and_not_less(given, jetstream, most, differs):
+    await streams.ensure(jetstream, given)
+    held = dataclasses.replace(streams.consumer(given), max_ack_pending=most)
+    await jetstream.add_consumer(given.nats_stream, held)
+    place = f"consumer {given.nats_consumer}: max_ack_pending"
+    assert await streams.drift(jetstream, given) == [f"{place} is 49, and would be right as 50, or more"] * differs
+
+
 async def test_nothing_there_is_a_difference_too(given, jetstream):
     found = await streams.drift(jetstream, given)
     assert len(found) == 4

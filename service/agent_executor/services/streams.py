@@ -25,6 +25,7 @@ from agent_executor.settings import Settings
 DAY = 86_400.0  # seconds
 DUPLICATES = 3600.0  # seconds; a finished job that is delivered again within it is told no second time
 MAX_ACK_PENDING = 1000  # at least maxReplicas x concurrency: 10 pods of 100 jobs
+PODS = 10  # for so many it has to be enough: the usual maximum
 _NOT_FOUND = "is missing, and the service makes it when it starts"
 
 
@@ -109,11 +110,16 @@ async def drift(jetstream: JetStreamContext, settings: Settings) -> list[str]:
         held = await jetstream.consumer_info(settings.nats_stream, settings.nats_consumer)
     except nats.js.errors.NotFoundError:
         return [*found, f"{place}: {_NOT_FOUND}"]
-    return found + _differences(place, held.config, consumer(settings), _CONSUMER)
+    found += _differences(place, held.config, consumer(settings), _CONSUMER)
+    # How many pods there may be is not known here, so more is right too; -1 is without a limit.
+    most, least = held.config.max_ack_pending or 0, PODS * settings.max_concurrent_jobs
+    if 0 <= most < least:
+        found.append(f"{place}: max_ack_pending is {most}, and would be right as {least}, or more")
+    return found
 
 
 _STREAM = ("retention", "storage", "discard", "max_age", "duplicate_window", "num_replicas")
-_CONSUMER = ("filter_subject", "ack_policy", "ack_wait", "max_deliver", "deliver_policy", "max_ack_pending")
+_CONSUMER = ("filter_subject", "ack_policy", "ack_wait", "max_deliver", "deliver_policy")
 _SECONDS = ("max_age", "duplicate_window", "ack_wait")
 
 

@@ -4,6 +4,7 @@ Exit status: 0 fine, 1 the job or the service failed, 2 a wrong argument or sett
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import re
@@ -94,6 +95,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
     import uvloop  # noqa: PLC0415
 
     from agent_executor import local as embedded  # noqa: PLC0415
+    from agent_executor.terminal import waiting  # noqa: PLC0415
 
     log = log_to_file(data_dir)
 
@@ -106,6 +108,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
             addresses,
             serving,
         ):
+            shown.close()
             for name, address in vars(addresses).items():
                 click.echo(f"  {name:<9} {PASSWORD.sub('://', address)}")
             click.echo(f"  {'log':<9} {log}")
@@ -114,7 +117,8 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
         click.echo("stopped, and everything is kept" if status == 0 else f"stopped by a fault, which is in {log}")
         return status
 
-    with starting():
+    with starting(), contextlib.ExitStack() as shown:
+        shown.enter_context(waiting("starting PostgreSQL, NATS, Valkey and the service", said=True))
         sys.exit(uvloop.run(run()))
 
 
@@ -131,6 +135,7 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
     import uvloop  # noqa: PLC0415
 
     from agent_executor import local as embedded  # noqa: PLC0415
+    from agent_executor.terminal import waiting  # noqa: PLC0415
 
     log_to_terminal("error")
 
@@ -138,6 +143,7 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
         stop = asyncio.Event()
         with tempfile.TemporaryDirectory(prefix="agent-executor-") as directory:
             async with embedded.running(Path(directory), env=os.environ, stop=stop) as (addresses, _):
+                shown.close()
 
                 def work() -> int:
                     with service(addresses.http, os.environ.get("AGENT_EXECUTOR_API_TOKEN")) as client:
@@ -145,7 +151,8 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
 
                 return await asyncio.to_thread(work)
 
-    with starting():
+    with starting(), contextlib.ExitStack() as shown:
+        shown.enter_context(waiting("starting a service for this job"))
         sys.exit(uvloop.run(alone()))
 
 
@@ -208,17 +215,18 @@ def smoke(model: str, timeout: float, url: str | None, token: str | None) -> Non
     With --url over HTTP. Inside a pod, without it, as a message on NATS: there the environment says where.
     """
     from agent_executor import smoke as test  # noqa: PLC0415
-    from agent_executor.terminal import findings  # noqa: PLC0415
+    from agent_executor.terminal import findings, waiting  # noqa: PLC0415
 
     provider, _, name = model.partition(":")
     if not (provider and name):
         raise Misused(f"--model: {model[:80]!r} is not PROVIDER:MODEL, such as openai:gpt-4.1-mini")
     log_to_terminal("error")
     asked = test.ask(provider, name)
-    if url or "NATS_URL" not in os.environ:
-        found = test.over_http(asked, url or nearest(), token, timeout)
-    else:
-        found = test.over_nats(asked, read_settings(), timeout)
+    with waiting(f"waiting at most {timeout:g} s for a small job"):
+        if url or "NATS_URL" not in os.environ:
+            found = test.over_http(asked, url or nearest(), token, timeout)
+        else:
+            found = test.over_nats(asked, read_settings(), timeout)
     findings(found)
     sys.exit(1 if any(finding.bad for finding in found) else 0)
 

@@ -3,16 +3,18 @@
 Everything here goes to standard error but findings: standard output is for results that a program may read.
 """
 
+import contextlib
 import sys
-from collections.abc import Iterable
-from typing import Any, Self
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Self
 
 from rich.console import Console
 from rich.markup import escape
 from rich.status import Status
 from rich.table import Table
 
-from agent_executor.doctor import Finding
+if TYPE_CHECKING:
+    from agent_executor.doctor import Finding
 
 WIDTH = 100  # characters of an argument or an answer on one line
 COLOURS = {"ok": "green", "differs": "red", "missing": "red", "weaker": "yellow"}
@@ -80,9 +82,23 @@ class Narrator:
         self._console.print(f"[{colour}]{escape(what)}[/{colour}] {escape(' '.join(short.split()))}".rstrip())
 
 
-def findings(found: Iterable[Finding]) -> None:
+@contextlib.contextmanager
+def waiting(what: str, *, said: bool = False) -> Iterator[None]:
+    """Show what the block waits for: moving while it does on a terminal, as a line elsewhere unless it was `said`."""
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    if console.is_terminal:
+        with console.status(escape(what)):
+            yield
+        return
+    if not said:
+        console.print(escape(what))
+    yield
+
+
+def findings(found: "Iterable[Finding]") -> None:
     """An examination, as a table on a terminal and as lines elsewhere."""
-    if not sys.stdout.isatty():
+    console = Console()
+    if not console.is_terminal:
         for each in found:
             advice = f" - {each.advice}" if each.advice else ""
             sys.stdout.write(f"{each.verdict}: {each.what}: {each.text}{advice}\n")
@@ -91,4 +107,4 @@ def findings(found: Iterable[Finding]) -> None:
     for each in found:
         colour = COLOURS[each.verdict]
         table.add_row(f"[{colour}]{each.verdict}[/{colour}]", escape(each.what), escape(each.text), escape(each.advice))
-    Console().print(table)
+    console.print(table)

@@ -1,6 +1,7 @@
 """Jobs in a real cluster: from a CloudEvent outside to its result, for one tenant and not for another."""
 
 import json
+import re
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 import yaml
 
+from agent_executor.services import sandbox
 from tests.e2e import executors
 from tests.e2e.composed import COMPOSED, LEFT_BY_THEM
 from tests.e2e.conftest import Timed
@@ -16,6 +18,7 @@ from tests.e2e.lab import backends, cluster
 from tests.e2e.lab.api import is_true
 from tests.e2e.lab.cluster import Cluster
 from tests.support import observer as observed
+from tests.support.hostile_tools import REFUSED, TOOLS
 from tests.support.observer import ECHO, PROGRAM, enveloped, job, plan, script, turn, watching
 from tools.render_examples import ROOT
 
@@ -99,6 +102,31 @@ async def test_a_cloud_event_from_outside_becomes_events_while_it_runs_and_a_res
             assert {line["otel_trace_id"] for line in lines if "otel_trace_id" in line} == {TRACE}
             metrics = executor.http("/metrics").text
             assert 'agent_executor_jobs_total{status="completed"} 1.0' in metrics
+
+
+async def test_scripts_that_mean_harm_are_refused_inside_a_pod_too(pods: Cluster, timed: Timed) -> None:
+    """Restricted Pod Security, a user without a name, no user namespaces: what is left are the walls of the service."""
+    # Of one call each, and without anything that only a driver beside them could have prepared.
+    tried = [each for each in TOOLS if each.answer == REFUSED and not re.search("SECRET_FILE|OPEN_SOCKET", each.body)]
+    names = {f"tool-{number}": each for number, each in enumerate(tried)}
+    turns = [{"tool_calls": [{"name": name, "args": {"victim": "1"}}]} for name in names]
+    definition = plan(*turns, turn(text="tried"), scripts={name: each.script for name, each in names.items()})
+    with executors.namespace(pods.api) as where, executors.running(pods, where) as executor:
+        async with watching(executor.environment) as observer:
+            asked = job(definition)
+            async with observer.channel(asked["job_id"]) as channel:
+                with timed(f"{len(tried)} hostile scripts, one after the other"):
+                    await observer.publish(asked)
+                    result = await observer.result(asked["job_id"], 300)
+                events = await channel.complete()
+            assert result["type"] == "dev.my-platform.agent.completed", result["data"]
+            said = {one["data"]["name"]: one["data"]["output"] for one in events if one["event_type"] == "on_tool_end"}
+            for name, each in names.items():
+                assert re.search(each.answer, said[name]), (each.name, said[name])
+                assert "PWNED" not in said[name], each.name
+            lines = [json.loads(line) for line in executor.logs().splitlines() if "sandbox: weaker" in line]
+            assert {line["gap"] for line in lines} <= set(sandbox.report()), "the pod lacks what this machine has"
+            assert not any("root" in line["gap"] for line in lines)
 
 
 async def test_executors_and_tenants_do_not_see_each_others_jobs(pods: Cluster, timed: Timed) -> None:

@@ -52,8 +52,8 @@ def faults(spec: Spec, namespace: str, profile: SizeProfile, platform: Platform)
     for n, variable in enumerate(spec.env):
         if variable.name == TOOL_NETWORK and not platform.workload.tool_network:
             yield (
-                f"spec.env[{n}].name: {TOOL_NETWORK} gives a network to scripts that come with jobs, which the platform "
-                "does not allow (input.spec.workload.toolNetwork)"
+                f"spec.env[{n}].name: {TOOL_NETWORK} gives a network to scripts that come with jobs, which the "
+                "platform does not allow (input.spec.workload.toolNetwork)"
             )
     yield from _pods(spec.pod_template, platform)
 

@@ -118,7 +118,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
         return status
 
     with starting(), contextlib.ExitStack() as shown:
-        shown.enter_context(waiting("starting PostgreSQL, NATS, Valkey and the service", said=True))
+        shown.enter_context(waiting("starting PostgreSQL, NATS, Valkey and the service", line=False))
         sys.exit(uvloop.run(run()))
 
 
@@ -222,7 +222,7 @@ def smoke(model: str, timeout: float, url: str | None, token: str | None) -> Non
         raise Misused(f"--model: {model[:80]!r} is not PROVIDER:MODEL, such as openai:gpt-4.1-mini")
     log_to_terminal("error")
     asked = test.ask(provider, name)
-    with waiting(f"waiting at most {timeout:g} s for a small job"):
+    with waiting(f"waiting at most {timeout:g} s for a small job", line=False):
         if url or "NATS_URL" not in os.environ:
             found = test.over_http(asked, url or nearest(), token, timeout)
         else:

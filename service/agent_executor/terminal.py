@@ -83,14 +83,14 @@ class Narrator:
 
 
 @contextlib.contextmanager
-def waiting(what: str, *, said: bool = False) -> Iterator[None]:
-    """Show what the block waits for: moving while it does on a terminal, as a line elsewhere unless it was `said`."""
+def waiting(what: str, *, line: bool = True) -> Iterator[None]:
+    """Show what the block waits for: moving while it does on a terminal, as a line elsewhere if that helps anybody."""
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     if console.is_terminal:
         with console.status(escape(what)):
             yield
         return
-    if not said:
+    if line:
         console.print(escape(what))
     yield
 

@@ -52,14 +52,14 @@ def test_what_a_model_says_is_text_and_no_markup(capsys: pytest.CaptureFixture[s
 def test_a_wait_is_a_line_where_nothing_moves(capsys: pytest.CaptureFixture[str]) -> None:
     with waiting("starting [a] service"):
         assert capsys.readouterr() == ("", "starting [a] service\n")
-    with waiting("starting", said=True):
+    with waiting("starting", line=False):
         pass
     assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.usefixtures("on_a_terminal")
 def test_a_wait_moves_on_a_terminal_and_leaves_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    with waiting("starting [a] service", said=True):
+    with waiting("starting [a] service", line=False):
         pass
     captured = capsys.readouterr()
     cursor_hidden, cursor_shown, line_erased = (f"\x1b[{code}" for code in ("?25l", "?25h", "2K"))

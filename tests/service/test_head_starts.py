@@ -67,6 +67,16 @@ async def done(outside, definition):
     return asked
 
 
+async def begun_at_the_gate(outside, begun, gate):
+    """A job that is begun, and whose claim's answer waits for the gate."""
+    await done(outside, agent(ECHO))
+    gate.clear()
+    asked = job(agent(ECHO))
+    await outside.send(asked)
+    await until(lambda: begun["begun"] == [asked["job_id"]])
+    return asked
+
+
 async def test_a_job_is_begun_before_its_claim_is_known_and_seen_by_nobody(env, begun, gate):
     async with caller(env) as outside, worker(env):
         first = await done(outside, agent(ECHO))
@@ -147,11 +157,7 @@ async def test_a_value_that_is_equal_and_not_the_same_is_the_rows(env, begun, no
 
 async def test_the_wait_for_a_claim_is_none_of_the_jobs_time(env, begun, gate):
     async with caller(env) as outside, worker(env) as inside:
-        await done(outside, agent(ECHO))
-        gate.clear()
-        asked = job(agent(ECHO))
-        await outside.send(asked)
-        await until(lambda: begun["begun"] == [asked["job_id"]])
+        asked = await begun_at_the_gate(outside, begun, gate)
         await asyncio.sleep(1)
         gate.set()
         await outside.told(asked["job_id"])
@@ -161,11 +167,7 @@ async def test_the_wait_for_a_claim_is_none_of_the_jobs_time(env, begun, gate):
 
 async def test_a_worker_that_is_ended_while_a_claim_is_on_its_way_leaves_nothing_begun(env, begun, gate):
     async with caller(env) as outside, worker(env) as inside:
-        await done(outside, agent(ECHO))
-        gate.clear()
-        asked = job(agent(ECHO))
-        await outside.send(asked)
-        await until(lambda: begun["begun"] == [asked["job_id"]])
+        asked = await begun_at_the_gate(outside, begun, gate)
         inside.tasks["consumer"].cancel()
         await asyncio.wait([inside.tasks["consumer"]])
         assert begun["forgotten"] == [asked["job_id"]]

@@ -214,7 +214,7 @@ class Saver(AsyncPostgresSaver):
             await self._writer.store(rows, linger=linger)
             return
         rows.fences[config["configurable"]["thread_id"]] = fence.epoch
-        if fence.presumed or fence.over:  # a task's writes that come after the checkpoint which they led to
+        if fence.presumed or fence.over:  # not known to be ours yet; or written after the last checkpoint
             fence.held.add(rows)
             return
         await fence.sent()  # no checkpoint is stored before its ancestors

@@ -85,6 +85,7 @@ async def test_a_stale_connection_is_made_again_by_the_client(env: dict[str, str
         nats.refuse("Stale Connection")
         while nats.connections < 2:
             await asyncio.sleep(0.02)
+        await until(api.ready)
         assert await api.ended(await api.submit(ECHO)) == "completed"
         assert not api.serving.done()
 

@@ -70,7 +70,7 @@ async def test_no_statement_of_a_job_reads_a_whole_table_however_small_it_was(mi
 
 async def test_a_statement_is_planned_once(migrated):
     async with database.pool(migrated.dsn, schema="agent_executor", size=1) as pool:
-        jobs, graph, job = Jobs(pool), chain(Saver(pool), **dict.fromkeys("abcdefghij")), new_job()
+        jobs, graph, job = Jobs(pool), chain(Saver(pool), **dict.fromkeys("abcdefghijkl")), new_job()
         await jobs.claim(job, **LEASE)
         await graph.ainvoke({"done": [], "value": 1}, thread(job.job_id, Fence(1, empty=True)), durability="sync")
         async with pool.connection() as connection:

@@ -5,8 +5,9 @@ restarted costs nobody an attempt: `retried` notices its closed connections. One
 by the kernel's timeouts rather than never.
 """
 
+import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -70,6 +71,21 @@ def pool(dsn: str, *, schema: str, size: int) -> AsyncConnectionPool:
         kwargs={"autocommit": True, "prepare_threshold": 0},
         name="agent-executor",
     )
+
+
+@contextlib.asynccontextmanager
+async def connection(
+    pool: AsyncConnectionPool[Any], patience: float | None = None
+) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+    """A connection for one statement: the pool's `connection` also commits, which a sixth of its time goes into.
+
+    `patience` is in seconds, the pool's own when not given; then it raises PoolTimeout.
+    """
+    taken = await pool.getconn(patience)
+    try:
+        yield taken
+    finally:
+        await pool.putconn(taken)  # which closes one that is in the middle of something
 
 
 async def retried(pool: AsyncConnectionPool[Any], work: Callable[[], Awaitable[T]]) -> T:

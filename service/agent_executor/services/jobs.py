@@ -19,6 +19,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
 from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Lease, NewJob, Outcome, State
+from agent_executor.services import database
 from agent_executor.services import job_statements as sql
 from agent_executor.services.database import jsonb, retried, storable
 from agent_executor.services.outbox import columns_of, event_of, parameters_of
@@ -193,7 +194,7 @@ class Jobs:
     async def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         async def execute() -> list[dict[str, Any]]:
             async with (
-                self._pool.connection(self._patience) as connection,
+                database.connection(self._pool, self._patience) as connection,
                 connection.cursor(row_factory=dict_row, binary=True) as cursor,
             ):
                 await cursor.execute(statement, parameters)

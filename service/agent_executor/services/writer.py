@@ -15,9 +15,8 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
+from agent_executor.services import database
 from agent_executor.services import writer_statements as sql
-from agent_executor.services.arrays import Blobs, Integers, Texts
-from agent_executor.services.database import retried
 
 LINGER_SECONDS = 0.005  # how long a task's writes wait for the checkpoint that mostly follows at once
 STATEMENTS = 2  # on their way at a time
@@ -48,27 +47,10 @@ class Rows:
         self.ends |= other.ends
 
     def statement(self) -> tuple[str, list[Any]]:
-        """The statement that writes these rows, and its parameters: one array per column."""
-        held = {job: epoch for job, epoch in self.fences.items() if job not in self.ends}
-        shape = sql.Shape(
-            bool(held or not self.ends), bool(self.ends), bool(self.checkpoints), bool(self.blobs), bool(self.writes)
-        )
-        parameters: list[Any] = []
-        if shape.fences:
-            parameters += (Texts(held), Integers(held.values()))
-        if shape.ends:
-            job, epoch, *texts, payload = _columns(self.ends)
-            parameters += (Texts(job), Integers(epoch), *map(Texts, texts), Blobs(payload), Texts(job))
-        if shape.checkpoints:
-            parameters += map(Texts, _columns(self.checkpoints))
-        if shape.blobs:
-            *names, blob = _columns(self.blobs)
-            parameters += (*map(Texts, names), Blobs(blob))
-        if shape.writes:
-            thread, ns, checkpoint, task, path, index, channel, kind, blob = _columns(self.writes)
-            parameters += (*map(Texts, (thread, ns, checkpoint, task, path)), Integers(index))
-            parameters += (*map(Texts, (channel, kind)), Blobs(blob))
-        return sql.store(shape), parameters
+        """The statement that writes these rows, and its parameters."""
+        fences = [fence for fence in self.fences.items() if fence[0] not in self.ends]
+        written = (each.values() for each in (self.ends, self.checkpoints, self.blobs, self.writes))
+        return sql.store(sql.Rows(fences, *written))
 
 
 class Writer:
@@ -173,12 +155,12 @@ class Writer:
         statement, parameters = rows.statement()
 
         async def execute() -> set[str]:
-            async with self._pool.connection() as connection:
+            async with database.connection(self._pool) as connection:
                 cursor = await connection.execute(statement, parameters, binary=True)
                 return {row[0] for row in await cursor.fetchall()}
 
         began = time.monotonic()
-        lost = await retried(self._pool, execute)
+        lost = await database.retried(self._pool, execute)
         if self._measure:
             self._measure(time.monotonic() - began)
         return lost
@@ -197,7 +179,3 @@ def _settle(rows: Rows, error: BaseException | None) -> None:
         rows.stored.set_exception(error)
     else:
         rows.stored.set_result(None)
-
-
-def _columns(rows: Mapping[Any, tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    return list(zip(*rows.values(), strict=True))

@@ -13,7 +13,8 @@ from psycopg.rows import dict_row
 from agent_executor.core import streaming
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoints, database, migrations, writer
-from agent_executor.services.checkpoints import FENCE, Fence, Saver
+from agent_executor.services.checkpoints import Saver
+from agent_executor.services.fence import FENCE, Fence
 from agent_executor.services.jobs import Jobs
 from agent_executor.services.writer import Rows, Writer
 from tests.service.test_jobs import DEAD, LEASE, event, new_job

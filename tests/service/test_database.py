@@ -4,7 +4,8 @@ import psycopg
 import pytest
 
 from agent_executor.services import database, migrations
-from agent_executor.services.checkpoints import Fence, Saver
+from agent_executor.services.checkpoints import Saver
+from agent_executor.services.fence import Fence
 from agent_executor.services.jobs import Jobs
 from tests.service.test_checkpoints import chain, thread
 from tests.service.test_jobs import LEASE, event, new_job

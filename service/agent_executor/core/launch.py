@@ -15,13 +15,12 @@ from agent_executor.core.builder import Builder
 from agent_executor.core.context import JobContext
 from agent_executor.core.telling import Emit
 from agent_executor.models.jobs import Claimed
+from agent_executor.services.fence import FENCE, Fence
 from agent_executor.settings import Settings
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.runtime import RunControl
-
-    from agent_executor.services.checkpoints import Fence
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
 
@@ -40,10 +39,8 @@ class Launch:
     _waited_at: str = field(default="", repr=False)
 
     @functools.cached_property
-    def fence(self) -> "Fence":
+    def fence(self) -> Fence:
         """What all runs of this attempt may assume about the job."""
-        from agent_executor.services.checkpoints import Fence  # noqa: PLC0415  # imports LangGraph
-
         return Fence(self.job.epoch, empty=not self.job.has_checkpoint)
 
     async def begin(self, graph: "Graph") -> None:
@@ -81,8 +78,6 @@ class Launch:
         return await streaming.run(graph, given, config, **self._more())
 
     def _config(self, graph: "Graph") -> dict[str, Any]:
-        from agent_executor.services.checkpoints import FENCE  # noqa: PLC0415  # imports LangGraph
-
         # The last superstep leaves with the job's end, unless it may be a pause.
         self.fence.triggers = None if graph.interrupt_after_nodes else graph.trigger_to_nodes
         return {

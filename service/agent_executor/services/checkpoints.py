@@ -8,10 +8,8 @@ A run that carries a `Fence` writes only while its job's epoch is the one that i
 raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own the schema.
 """
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Container, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import psycopg
@@ -33,71 +31,13 @@ from psycopg_pool import AsyncConnectionPool
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
 from agent_executor.services.database import retried, storable
+from agent_executor.services.fence import FENCE, Fence
 from agent_executor.services.serde import Serde
 from agent_executor.services.writer import Rows, Writer
 
 # A first node that takes longer has its input's checkpoints stored meanwhile. Long against what LangGraph needs to come
 # to a node's end, on a busy machine too: sent by themselves, they are a commit that the next one waits for.
 HOLD_SECONDS = 0.05
-FENCE = "__job_fence"  # key in `configurable`; the library keeps names with __ out of the metadata
-
-
-@dataclass
-class Fence:
-    """What a run may assume about its job: the epoch that it claimed, and whether there is anything to load.
-
-    Also where the saver keeps two kinds of rows that nobody has to wait for. A run's first checkpoints: before any node
-    has finished, losing them loses nothing, so they leave with what the first node wrote. And its last superstep, where
-    `triggers` tells it: no node runs after it, so it leaves with the job's end.
-    """
-
-    epoch: int
-    empty: bool = False
-    triggers: Container[str] | None = field(default=None, repr=False)  # the channels of the graph that start a node
-    held: Rows = field(default_factory=Rows, repr=False)
-    inputs: set[str] = field(default_factory=set, repr=False)  # checkpoints whose one task spreads the run's input
-    presumed: bool = False  # the claim has not come back yet: all is held
-    over: bool = False  # the last superstep is held
-    sending: asyncio.Task[None] | None = field(default=None, repr=False)
-    flying: set[asyncio.Future[None]] = field(default_factory=set, repr=False)  # held checkpoints, on their way
-
-    @contextlib.contextmanager
-    def taken(self) -> Iterator[Rows]:
-        """What is held, to be stored inside the block; held again if that fails."""
-        held, self.held = self.held, Rows()
-        try:
-            yield held
-        except BaseException:
-            held.add(self.held)
-            self.held = held
-            raise
-
-    @contextlib.contextmanager
-    def under_way(self, held: Rows) -> Iterator[None]:
-        """Held checkpoints are being stored inside the block: their descendants wait for it."""
-        if not held.checkpoints:
-            yield
-            return
-        flying = asyncio.get_running_loop().create_future()
-        self.flying.add(flying)
-        try:
-            yield
-        finally:
-            self.flying.discard(flying)
-            flying.set_result(None)
-
-    def ends_with(self, checkpoint: Checkpoint) -> bool:
-        """Whether no node runs after this checkpoint of the whole graph."""
-        updated = checkpoint.get("updated_channels")
-        if self.triggers is None or not updated:
-            return False
-        return not any(channel == TASKS or channel in self.triggers for channel in updated)
-
-    async def sent(self) -> None:
-        """Wait for held checkpoints that are on their way, whoever took them along, however that ends."""
-        sending = {self.sending} if self.sending else set()
-        if under_way := {one for one in sending | self.flying if not one.done()}:
-            await asyncio.wait(under_way)
 
 
 class Saver(AsyncPostgresSaver):
@@ -154,7 +94,7 @@ class Saver(AsyncPostgresSaver):
         )
         fence: Fence | None = configurable.get(FENCE)
         if fence and not namespace:
-            fence.over = fence.ends_with(checkpoint)
+            fence.over = _is_last(checkpoint, fence)
         if fence and metadata.get("source") == "input":
             fence.inputs.add(checkpoint["id"])
         if fence and metadata.get("step", 1) <= 0 and metadata.get("source") in ("input", "loop"):
@@ -247,3 +187,11 @@ class Saver(AsyncPostgresSaver):
             together.add(rows)
             await self._writer.store(together, linger=linger)
             fence.empty = fence.empty and together.taken_back
+
+
+def _is_last(checkpoint: Checkpoint, fence: Fence) -> bool:
+    """Whether no node runs after this checkpoint of the whole graph."""
+    updated = checkpoint.get("updated_channels")
+    if fence.triggers is None or not updated:
+        return False
+    return not any(channel == TASKS or channel in fence.triggers for channel in updated)

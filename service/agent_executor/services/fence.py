@@ -1,0 +1,61 @@
+"""What a run's checkpointer knows of the run's job, and what it keeps for it; travels in the run's config."""
+
+import asyncio
+import contextlib
+from collections.abc import Container, Iterator
+from dataclasses import dataclass, field
+
+from agent_executor.services.writer import Rows
+
+FENCE = "__job_fence"  # key in `configurable`; LangGraph keeps names with __ out of the metadata
+
+
+@dataclass
+class Fence:
+    """What a run may assume about its job: the epoch that it claimed, and whether there is anything to load.
+
+    Also where the saver keeps two kinds of rows that nobody has to wait for. A run's first checkpoints: before any node
+    has finished, losing them loses nothing, so they leave with what the first node wrote. And its last superstep, where
+    `triggers` tells it: no node runs after it, so it leaves with the job's end.
+    """
+
+    epoch: int
+    empty: bool = False
+    triggers: Container[str] | None = field(default=None, repr=False)  # the channels of the graph that start a node
+    held: Rows = field(default_factory=Rows, repr=False)
+    inputs: set[str] = field(default_factory=set, repr=False)  # checkpoints whose one task spreads the run's input
+    presumed: bool = False  # the claim has not come back yet: all is held
+    over: bool = False  # the last superstep is held
+    sending: asyncio.Task[None] | None = field(default=None, repr=False)
+    flying: set[asyncio.Future[None]] = field(default_factory=set, repr=False)  # held checkpoints, on their way
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[Rows]:
+        """What is held, to be stored inside the block; held again if that fails."""
+        held, self.held = self.held, Rows()
+        try:
+            yield held
+        except BaseException:
+            held.add(self.held)
+            self.held = held
+            raise
+
+    @contextlib.contextmanager
+    def under_way(self, held: Rows) -> Iterator[None]:
+        """Held checkpoints are being stored inside the block: their descendants wait for it."""
+        if not held.checkpoints:
+            yield
+            return
+        flying = asyncio.get_running_loop().create_future()
+        self.flying.add(flying)
+        try:
+            yield
+        finally:
+            self.flying.discard(flying)
+            flying.set_result(None)
+
+    async def sent(self) -> None:
+        """Wait for held checkpoints that are on their way, whoever took them along, however that ends."""
+        sending = {self.sending} if self.sending else set()
+        if under_way := {one for one in sending | self.flying if not one.done()}:
+            await asyncio.wait(under_way)

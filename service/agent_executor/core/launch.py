@@ -70,6 +70,8 @@ class Launch:
         if self._begun and not self._draining:
             begun, self._begun = self._begun, None
             return await begun.outcome()
+        await self.fence.sent()
+        self.fence.ahead = None  # an earlier run's: what has become of it is seen where this one goes on
         graph = await self.builder.build(self.job.definition)
         if self._draining:
             return streaming.Drained()
@@ -80,6 +82,7 @@ class Launch:
     def _config(self, graph: "Graph") -> dict[str, Any]:
         # The last superstep leaves with the job's end, unless it may be a pause.
         self.fence.triggers = None if graph.interrupt_after_nodes else graph.trigger_to_nodes
+        self.fence.shown = _shown(graph)
         return {
             "configurable": {"thread_id": self.job.job_id, FENCE: self.fence},
             "metadata": {"run_id": self.job.job_id},
@@ -91,7 +94,7 @@ class Launch:
         if self._draining:
             self._control.request_drain()
         context = JobContext(self.job.job_id, limits.of(self.settings))
-        return {"context": context, "emit": self.emit, "control": self._control}
+        return {"context": context, "emit": self.emit, "control": self._control, "stored": self.fence.stored}
 
     async def _answer(self, graph: "Graph", config: Mapping[str, Any]) -> Any:
         """The input that goes on from the last checkpoint: an answer where the graph still waits for it, or nothing."""
@@ -104,3 +107,14 @@ class Launch:
         self._waited_at = self._waited_at or here
         # Given a second time further on, it would answer the next question too.
         return streaming.answer(self.job.resume["value"], found) if here == self._waited_at else None
+
+
+def _shown(graph: "Graph") -> frozenset[str]:
+    """The channels of the output that change by being written and no other way, so that LangGraph tells of it."""
+    from langgraph.channels import BinaryOperatorAggregate, DeltaChannel, LastValue  # noqa: PLC0415  # slow
+
+    names = graph.stream_channels_asis
+    written = (BinaryOperatorAggregate, DeltaChannel, LastValue)
+    return frozenset(
+        name for name in ([names] if isinstance(names, str) else names) if isinstance(graph.channels[name], written)
+    )

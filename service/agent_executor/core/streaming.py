@@ -4,7 +4,7 @@ Invariants: event data is plain JSON; state events show the whole graph's state,
 here but by the executor, which knows how the job ended.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,12 @@ class Drained:
 
 
 Outcome = Finished | Interrupted | Drained
+Stored = Callable[[], Awaitable[None]]
+"""Waits until the superstep before is stored; raises what has kept it from that."""
+
+
+async def _is_stored() -> None:
+    """For a saver that stores each superstep before LangGraph goes on."""
 
 
 def control() -> "RunControl":
@@ -77,6 +83,7 @@ async def run(
     context: JobContext,
     emit: Emit,
     control: "RunControl | None" = None,
+    stored: Stored = _is_stored,
 ) -> Outcome:
     """Run until the end, an interrupt or a drain; raises what the nodes raise.
 
@@ -85,7 +92,8 @@ async def run(
     """
     most = config.get("recursion_limit")
     config = config if isinstance(given, Mapping) else await _remaining(graph, config)
-    return await Run(graph, given, config, context=context, emit=emit, control=control, most=most).outcome()
+    made = Run(graph, given, config, context=context, emit=emit, control=control, stored=stored, most=most)
+    return await made.outcome()
 
 
 class Run:
@@ -100,11 +108,13 @@ class Run:
         context: JobContext,
         emit: Emit,
         control: "RunControl | None" = None,
+        stored: Stored = _is_stored,
         most: int | None = None,
     ) -> None:
         """As for `run`, but `config` has the supersteps that are left, and `most` is what the job was allowed."""
         self._most = most or config.get("recursion_limit")
         self._told = Telling(emit)
+        self._stored = stored
         self._ahead: list[Any] = []
         self._parts = graph.astream(  # type: ignore[call-overload]  # its config is a TypedDict
             given,
@@ -126,7 +136,17 @@ class Run:
         await self._parts.aclose()
 
     async def outcome(self) -> Outcome:
-        """Run until the end, an interrupt or a drain; raises what the nodes raise."""
+        """Run until the end, an interrupt or a drain; raises what the nodes raise.
+
+        LangGraph goes on, to the next node, when it is asked for its next part. So a superstep may be on its way to the
+        database while it is made ready for the next one, and is stored, and only then told, before that is asked for.
+        """
+        try:
+            return await self._followed()
+        finally:
+            await self.close()
+
+    async def _followed(self) -> Outcome:
         from langgraph.errors import GraphDrained, GraphRecursionError  # noqa: PLC0415
 
         last: Mapping[str, Any] = {}
@@ -136,15 +156,15 @@ class Run:
                 # Parallel sub-agents wait one by one, each in a part of its own at the end.
                 waiting = waiting | {one.id: one.value for one in part["interrupts"]} if part["interrupts"] else {}
                 last = part["data"]
-                if not part["interrupts"]:
-                    self._told.tell_state(last)
+                snapshot = None if part["interrupts"] else self._told.snapshot(last)
+                await self._stored()
+                if snapshot is not None:
+                    self._told.tell_state(snapshot)
         except GraphDrained:
             return Drained()
         except GraphRecursionError as error:
             why = f"recursion: the job needs more than {self._most} supersteps"
             raise PermanentError("limit_exceeded", why) from error
-        finally:
-            self._told.over = True
         if waiting:
             return Interrupted([{"id": id_, "value": state.plain(value)} for id_, value in waiting.items()])
         return Finished(last)

@@ -40,9 +40,13 @@ class Telling:
 
         return [Words(self._hear, subgraphs=True), Tools(self._hear, subgraphs=True)]
 
-    def tell_state(self, values: Mapping[str, Any]) -> None:
-        """The state of the whole graph as it is now."""
-        self._emit("on_state_update", state.snapshot(values, self._seen))
+    def snapshot(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The state of the whole graph as it is now, for `tell_state`."""
+        return state.snapshot(values, self._seen)
+
+    def tell_state(self, snapshot: dict[str, Any]) -> None:
+        """Tell it, once it is stored."""
+        self._emit("on_state_update", snapshot)
 
     def _hear(self, chunk: tuple[tuple[str, ...], str, Any]) -> None:
         if threading.get_ident() == self._thread:

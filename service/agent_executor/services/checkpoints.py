@@ -105,7 +105,8 @@ class Saver(AsyncPostgresSaver):
             if fence and not namespace and fence.over:
                 fence.held.add(rows)
             else:
-                await self._store(config, rows, linger=False)
+                told = fence and not namespace and not fence.shown.isdisjoint(checkpoint.get("updated_channels") or ())
+                await self._store(config, rows, linger=False, ahead=bool(told))
         return {"configurable": {"thread_id": thread_id, "checkpoint_ns": namespace, "checkpoint_id": checkpoint["id"]}}
 
     async def aput_writes(
@@ -148,7 +149,7 @@ class Saver(AsyncPostgresSaver):
         ):
             yield cursor
 
-    async def _store(self, config: RunnableConfig, rows: Rows, *, linger: bool) -> None:
+    async def _store(self, config: RunnableConfig, rows: Rows, *, linger: bool, ahead: bool = False) -> None:
         fence: Fence | None = config["configurable"].get(FENCE)
         if not fence:
             await self._writer.store(rows, linger=linger)
@@ -158,7 +159,8 @@ class Saver(AsyncPostgresSaver):
             fence.held.add(rows)
             return
         await fence.sent()  # no checkpoint is stored before its ancestors
-        await self._store_with_held(fence, rows, linger=linger)
+        storing = self._store_with_held(fence, rows, linger=linger)
+        await (fence.send_ahead(rows, storing) if ahead else storing)
 
     def _hold(self, fence: Fence, thread_id: str, rows: Rows) -> None:
         """Keep rows for what follows at once, but not for long: the first node may take its time."""

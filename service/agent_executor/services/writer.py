@@ -32,6 +32,7 @@ class Rows:
     fences: dict[str, int] = field(default_factory=dict)
     ends: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     stored: asyncio.Future[None] | None = None
+    left: asyncio.Future[None] | None = None  # done once a statement with them is on its way
     taken_back: bool = False  # they are somebody else's to store
 
     def add(self, other: "Rows") -> None:
@@ -45,6 +46,7 @@ class Rows:
                 self.writes[key] = row
         self.fences |= other.fences
         self.ends |= other.ends
+        self.left = self.left or other.left
 
     def statement(self) -> tuple[str, list[Any]]:
         """The statement that writes these rows, and its parameters."""
@@ -134,6 +136,7 @@ class Writer:
                 alone.append(rows)  # a job's former and present run in one process
             else:
                 together.add(rows)
+        asyncio.get_running_loop().call_soon(_note_left, batch)  # when this task waits for the answer
         try:
             lost = await self._execute(together)
         except (psycopg.Error, ValueError) as error:
@@ -170,6 +173,12 @@ def _is_away(error: Exception) -> bool:
     """Whether the server is gone, and not only something wrong with a row: psycopg calls both operational."""
     state = getattr(error, "sqlstate", None)
     return isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P")))
+
+
+def _note_left(batch: list[Rows]) -> None:
+    for rows in batch:
+        if rows.left and not rows.left.done():
+            rows.left.set_result(None)
 
 
 def _settle(rows: Rows, error: BaseException | None) -> None:

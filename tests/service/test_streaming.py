@@ -264,6 +264,32 @@ async def test_parallel_sub_agents_wait_together_and_are_answered_together() -> 
     assert all(states)
 
 
+@pytest.mark.parametrize("last", ["asker", "doer"])
+async def test_a_job_waits_for_a_person_also_when_another_sub_agent_comes_to_its_end(last: str) -> None:
+    table, look = Bench(), graphs.calls(graphs.call("ls", path="/"))
+
+    def sub_agent(name: str, path: str, **more: Any) -> dict[str, Any]:
+        write = graphs.calls(graphs.call("write_file", file_path=path, content="x"))
+        longer = [look] * 3 if name == last else []
+        return {"id": name, "model": graphs.plan(*longer, write, {"text": f"{name} is done"}), **more}
+
+    tasks = [graphs.call("task", description="go", subagent_type=name) for name in ("asker", "doer")]
+    definition = graphs.agent(
+        graphs.plan(graphs.calls(*tasks), {"text": "Done."}),
+        sub_agent("asker", "/asked.txt", interrupt_on={"write_file": True}),
+        sub_agent("doer", "/done.txt"),
+    )
+    outcome = await table.run(definition)
+    assert isinstance(outcome, Interrupted)
+    (waiting,) = outcome.payload
+    assert waiting["value"]["action_requests"][0]["args"]["file_path"] == "/asked.txt"
+    assert all(not data["files"] for data in table.seen("on_state_update")), "of a superstep that is not complete"
+    answer = streaming.resume({waiting["id"]: {"decisions": [{"type": "approve"}]}})
+    answered = await table.run(definition, answer)
+    assert isinstance(answered, Finished)
+    assert set(answered.values["files"]) == {"/asked.txt", "/done.txt"}
+
+
 async def test_one_graph_serves_jobs_at_the_same_time_without_mixing_them() -> None:
     table = Bench()
     definition = graphs.agent(graphs.ECHO)

@@ -154,9 +154,10 @@ class Run:
         try:
             async for part in self._all():
                 # Parallel sub-agents wait one by one, each in a part of its own at the end.
-                waiting = waiting | {one.id: one.value for one in part["interrupts"]} if part["interrupts"] else {}
+                # Then comes what the others of that superstep wrote, which is not stored before it is complete.
+                waiting |= {one.id: one.value for one in part["interrupts"]}
                 last = part["data"]
-                snapshot = None if part["interrupts"] else self._told.snapshot(last)
+                snapshot = None if waiting else self._told.snapshot(last)
                 await self._stored()
                 if snapshot is not None:
                     self._told.tell_state(snapshot)

@@ -34,7 +34,7 @@ class Run:
     def __init__(self, monkeypatch):
         self.noted, self.gate, self.waiting = [], asyncio.Event(), 0
         self.asked = 0  # how often a superstep that was on its way was waited for
-        self.trouble = None
+        self.trouble, self.once = None, False
         self.closes = "a"  # the node after which the gate is closed
         self.gate.set()
         execute, stored = Writer._execute, Fence.stored
@@ -43,8 +43,9 @@ class Run:
             if not self.gate.is_set():
                 self.waiting += 1
             await self.gate.wait()
-            if self.trouble:
-                raise type(self.trouble)(*self.trouble.args)  # a new one, which holds on to nothing
+            if trouble := self.trouble:
+                self.trouble = None if self.once else trouble
+                raise type(trouble)(*trouble.args)  # a new one, which holds on to nothing
             return await execute(writer, rows)
 
         async def noticed(fence):
@@ -187,6 +188,31 @@ async def test_another_run_waits_for_what_a_broken_one_has_on_its_way(pool, run,
     run.gate.set()
     assert (await again).values["count"] == 3
     assert [each for each in run.noted if isinstance(each, str)] == ["a", "b", "c"]
+
+
+async def test_another_run_does_not_begin_when_a_broken_one_has_lost_the_lease(pool, run, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(Telling, "snapshot", lambda *_: {"count": 1 // ("a" not in run.noted)})
+        running = await run.start(pool, {name: run.node(name) for name in "abc"})
+        with pytest.raises(ZeroDivisionError):
+            await running
+    run.trouble = LeaseLost("job: another worker has it")
+    run.gate.set()
+    with pytest.raises(LeaseLost):
+        await run.launch.run()
+    assert [each for each in run.noted if isinstance(each, str)] == ["a"]
+
+
+async def test_no_superstep_is_stored_after_one_that_failed_whoever_listens(pool, run):
+    """Should LangGraph tell of a superstep later than it does, or not at all."""
+    running = await run.start(pool, {name: run.node(name) for name in "abc"})
+    more = run.launch._more
+    run.launch._more = lambda: {**more(), "stored": lambda: asyncio.sleep(0)}
+    await until(lambda: run.waiting)
+    run.trouble, run.once = psycopg.DataError("a value that no column holds"), True
+    run.gate.set()
+    with pytest.raises(psycopg.DataError):
+        await running
 
 
 async def test_a_superstep_that_nobody_waits_for_any_more_fails_without_a_complaint(pool, run, monkeypatch):

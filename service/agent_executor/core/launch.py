@@ -71,7 +71,7 @@ class Launch:
             begun, self._begun = self._begun, None
             return await begun.outcome()
         await self.fence.sent()
-        self.fence.ahead = None  # an earlier run's: what has become of it is seen where this one goes on
+        self.fence.forget_ahead()  # an earlier run's
         graph = await self.builder.build(self.job.definition)
         if self._draining:
             return streaming.Drained()

@@ -159,6 +159,7 @@ class Saver(AsyncPostgresSaver):
             fence.held.add(rows)
             return
         await fence.sent()  # no checkpoint is stored before its ancestors
+        await fence.stored()  # nor without one
         storing = self._store_with_held(fence, rows, linger=linger)
         await (fence.send_ahead(rows, storing) if ahead else storing)
 

@@ -6,6 +6,7 @@ from collections.abc import Container, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from agent_executor.errors import LeaseLost
 from agent_executor.services.writer import Rows
 
 FENCE = "__job_fence"  # key in `configurable`; LangGraph keeps names with __ out of the metadata
@@ -86,3 +87,9 @@ class Fence:
         if self.ahead:
             await self.ahead
             self.ahead = None
+
+    def forget_ahead(self) -> None:
+        """Go on from what is stored, whatever has become of what was sent ahead; raises if the job is not ours."""
+        ahead, self.ahead = self.ahead, None
+        if ahead and not ahead.cancelled() and isinstance(error := ahead.exception(), LeaseLost):
+            raise error

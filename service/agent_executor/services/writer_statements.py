@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from agent_executor.services.arrays import Blobs, Integers, Texts
 from agent_executor.services.job_statements import CLOSE
 
-FEW = 4  # rows of a part that stand one by one
+FEW = 4  # rows of a part that stand one by one; of more, each number of rows would be one more plan on each connection
 MANY = -1  # rows in arrays, one per column
 ARRAYS = {"text": Texts, "bigint": Integers, "bytea": Blobs}
 

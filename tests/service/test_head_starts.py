@@ -209,7 +209,8 @@ async def test_a_drain_is_heard_while_a_persons_answer_is_looked_up():
     table.builder.build = lambda _: asyncio.sleep(0, compiled)
     new = new_job()
     await table.run({}, "hello", job=new.job_id)
-    waiting = replace(new.presumed(), epoch=2, has_checkpoint=True, resume={"value": "yes"})
+    asked = [{"id": "0" * 32, "value": "may I?"}]
+    waiting = replace(new.presumed(), epoch=2, has_checkpoint=True, interrupt=asked, resume={"value": "yes"})
     launch = Launch(table.settings, table.builder, waiting, lambda *_: None)
     looked, go_on, find = asyncio.Event(), asyncio.Event(), table.saver.aget_tuple
 

@@ -4,6 +4,8 @@ import functools
 
 import pytest
 
+from agent_executor.core import answers
+from agent_executor.errors import PermanentError
 from agent_executor.services import database, migrations
 from agent_executor.services.jobs import Jobs
 from tests.service.test_executor import resume
@@ -38,6 +40,32 @@ async def test_no_earlier_answer_is_taken_again(jobs):
         claimed = await jobs.reclaim(job.job_id, **LEASE)
         assert claimed.resume_id == f"answer-{number}"
         await asks(jobs, job, claimed)
+
+
+async def test_an_answer_to_a_question_that_another_answered_meanwhile_is_not_taken(jobs):
+    job = new_job()
+    await asks(jobs, job, await jobs.claim(job, **LEASE))
+    found = await jobs.question(job.job_id, "late")
+    assert (found.state, found.interrupts, found.resume_id, found.known) == ("interrupted", 1, None, False)
+    await jobs.resume(job.job_id, "quick", 1, ordinal=1)
+    await asks(jobs, job, await jobs.reclaim(job.job_id, **LEASE))
+    assert await jobs.resume(job.job_id, "late", 1, ordinal=found.interrupts) == "interrupted"
+    assert not (await jobs.question(job.job_id, "late")).known
+    assert (await jobs.question(job.job_id, "quick")).known
+    assert await jobs.resume(job.job_id, "late", 1, ordinal=2) == "queued"
+    assert (await jobs.question(job.job_id, "late")).resume_id == "late"
+    assert await jobs.question("unknown", "late") is None
+
+
+async def test_an_answer_that_was_taken_is_not_held_against_the_next_question(jobs):
+    job = new_job()
+    await asks(jobs, job, await jobs.claim(job, **LEASE))
+    await jobs.resume(job.job_id, "taken", "plain")
+    await asks(jobs, job, await jobs.reclaim(job.job_id, **LEASE))
+    assert await answers.taken(jobs, job.job_id, "taken", "plain") is True
+    with pytest.raises(PermanentError, match="invalid_answer"):
+        await answers.taken(jobs, job.job_id, "another", "plain")
+    assert await answers.taken(jobs, "unknown", "another", "plain") is None
 
 
 async def test_jobs_take_answers_with_the_same_id(jobs):

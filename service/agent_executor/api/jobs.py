@@ -116,7 +116,7 @@ def _view(job: Job) -> JobView:
         state=job.state,
         attempts=job.failures,
         cancel_requested=job.cancel_requested,
-        interrupt=job.interrupt,
+        interrupt=job.interrupt if job.state == "interrupted" else None,  # an old question invites an answer
         error=job.error,
         created_at=job.created_at,
         started_at=job.started_at,

@@ -13,7 +13,7 @@ import uuid
 
 import structlog
 
-from agent_executor.core import loggable, strays
+from agent_executor.core import answers, loggable, strays
 from agent_executor.core.attempt import Attempt, Parts
 from agent_executor.core.classify import attempted
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
@@ -127,10 +127,12 @@ class Executor:
         return claimed, None
 
     async def _resume(self, incoming: Incoming, event: JobResumeEvent, bury: Bury, delivery: int) -> Verdict:
-        # Wrapped, so that null is an answer too.
-        answer = {"value": event.resume}
-        if await attempted(self._parts.jobs.resume(event.job_id, incoming.id, answer)) is None:
+        taken = await answers.taken(self._parts.jobs, event.job_id, incoming.id, event.resume)
+        if taken is None:
             return await self._stranger(incoming, bury, delivery)
+        if not taken:
+            log.info("answer: to nothing that waits", id=incoming.id)
+            return ACK
         claimed = await self._reclaim(event.job_id)
         return ACK if claimed is None else await self._take(claimed, bury, event.trace_id)
 
@@ -141,8 +143,10 @@ class Executor:
         return await self._refuse(incoming, unknown, bury)
 
     async def _refuse(self, incoming: Incoming, error: PermanentError, bury: Bury) -> Verdict:
-        """Tell the failure of an event that never became a job's attempt."""
+        """Tell the failure of an event that never became a job's attempt; a job that waits for its answer waits on."""
         await bury(error)
+        if error.type == "invalid_answer":
+            return BURIED
         origin = Origin(incoming.job_id, incoming.traceparent, incoming.tracestate)
         await self._broker.publish(self._parts.results.failed(origin, describe(error, 1)))
         await self._parts.events.end(incoming.job_id, incoming.event.trace_id or "", "failed", unless_begun=True)

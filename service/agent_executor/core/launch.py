@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from agent_executor.core import limits, state, streaming
+from agent_executor.core import answers, limits, state, streaming
 from agent_executor.core.builder import Builder
 from agent_executor.core.context import JobContext
 from agent_executor.core.telling import Emit
@@ -106,7 +106,9 @@ class Launch:
         here = found.checkpoint["id"]
         self._waited_at = self._waited_at or here
         # Given a second time further on, it would answer the next question too.
-        return streaming.answer(self.job.resume["value"], found) if here == self._waited_at else None
+        if here != self._waited_at:
+            return None
+        return streaming.resume(answers.given(self.job.resume["value"], self.job.interrupt or ()))
 
 
 def _shown(graph: "Graph") -> frozenset[str]:

@@ -20,6 +20,7 @@ OWN_WORDS = frozenset(
         "connection_failed",
         "dragonfly_unavailable",
         "internal_error",
+        "invalid_answer",
         "limit_exceeded",
         "model_not_found",
         "model_quota_exhausted",

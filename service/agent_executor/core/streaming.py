@@ -14,7 +14,6 @@ from agent_executor.core.telling import Emit, Telling
 from agent_executor.errors import PermanentError
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.base import CheckpointTuple
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.runtime import RunControl
 
@@ -59,20 +58,6 @@ def resume(value: Any) -> Any:  # LangGraph's Command, whatever a human answered
     from langgraph.types import Command  # noqa: PLC0415
 
     return Command(resume=value)
-
-
-def answer(value: Any, found: "CheckpointTuple") -> Any:
-    """The input that answers what waits at a checkpoint; several questions take a map from their ids to the answers.
-
-    Always by the question's id: a sub-agent that goes on from a checkpoint of its own, after a crash or a drain, may
-    have come to its next question, and an answer without a name would answer that.
-    """
-    from langgraph.checkpoint.serde.types import INTERRUPT  # noqa: PLC0415
-
-    writes = found.pending_writes or ()
-    waiting = [one.id for _, channel, asked in writes if channel == INTERRUPT for one in asked]
-    named = isinstance(value, Mapping) and value and value.keys() <= set(waiting)
-    return resume({waiting[0]: value} if len(waiting) == 1 and not named else value)
 
 
 async def run(

@@ -48,6 +48,7 @@ class NewJob:
             resume=None,
             resume_id=None,
             interrupts=0,
+            interrupt=None,
             cancel_requested=False,
             seconds_spent=0.0,
             definition=dict(self.definition),
@@ -73,6 +74,7 @@ class Claimed:
     resume: Any | None  # the answer to an interrupt, only while the graph still waits at it
     resume_id: str | None
     interrupts: int  # how often the job was interrupted before
+    interrupt: list[dict[str, Any]] | None  # what it asked last, `{id, value}` each
     cancel_requested: bool
     seconds_spent: float  # wall clock of all attempts, without waiting for people
     definition: dict[str, Any]
@@ -88,6 +90,17 @@ class Claimed:
         """Whether a run of one is a run of the other: how its event came does not matter, 1 in place of true does."""
         way = {name: getattr(self, name) for name in ("received", "headers", "subject", "traceparent", "tracestate")}
         return self == replace(other, **way) and digest(self.input) == digest(other.input)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What a job waits for, or waited for last."""
+
+    state: State
+    interrupts: int  # which time this is, from 1; 0 for a job that has asked nothing yet
+    interrupt: list[dict[str, Any]] | None
+    resume_id: str | None  # of the event whose answer was taken last
+    known: bool  # whether the answer of the event that was asked about was taken, then or earlier
 
 
 @dataclass(frozen=True)

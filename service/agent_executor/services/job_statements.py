@@ -36,7 +36,7 @@ LEFT JOIN LATERAL (
 """
 
 _TAKEN = f"""
-    SELECT {_COLUMNS}, epoch, failures, interrupts, cancel_requested, resume_id,
+    SELECT {_COLUMNS}, epoch, failures, interrupts, interrupt, cancel_requested, resume_id,
         {_SECONDS_SPENT} AS seconds_spent,
         newest IS NOT NULL AS has_checkpoint,
         CASE WHEN newest = interrupted_at THEN resume END AS resume
@@ -120,7 +120,14 @@ UPDATE jobs SET state = 'queued', resume = %(answer)s, resume_id = %(resume_id)s
     earlier_resume_ids = earlier_resume_ids || array_remove(ARRAY[resume_id], NULL)
 WHERE job_id = %(job_id)s AND state = 'interrupted'
     AND resume_id IS DISTINCT FROM %(resume_id)s AND %(resume_id)s <> ALL (earlier_resume_ids)
+    AND interrupts = coalesce(%(ordinal)s::bigint, interrupts)
 RETURNING state
+"""
+
+QUESTION = """
+SELECT state, interrupts, interrupt, resume_id,
+    coalesce(resume_id = %(resume_id)s, false) OR %(resume_id)s = ANY (earlier_resume_ids) AS known
+FROM jobs WHERE job_id = %(job_id)s
 """
 
 CANCEL = """

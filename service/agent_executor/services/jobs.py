@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
-from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Lease, NewJob, Outcome, State
+from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Lease, NewJob, Outcome, Question, State
 from agent_executor.services import database
 from agent_executor.services import job_statements as sql
 from agent_executor.services.database import jsonb, retried, storable
@@ -125,16 +125,22 @@ class Jobs:
         parameters = {**parameters_of(event), "job_id": job_id, "epoch": epoch, "payload": jsonb(payload)}
         return bool(await self._rows(sql.INTERRUPT, parameters))
 
-    async def resume(self, job_id: str, resume_id: str, answer: Any) -> State | None:
+    async def question(self, job_id: str, resume_id: str) -> Question | None:
+        """What a job waits for, as an event that may answer it finds it; None if the job is not known."""
+        rows = await self._rows(sql.QUESTION, {"job_id": job_id, "resume_id": resume_id})
+        return Question(**rows[0]) if rows else None
+
+    async def resume(self, job_id: str, resume_id: str, answer: Any, *, ordinal: int | None = None) -> State | None:
         """Give an interrupted job its answer; then `reclaim` it.
 
         `resume_id` is the event's id: an event that has answered before changes nothing, whatever is asked now. A job
-        that does not wait keeps its state.
+        that does not wait keeps its state. With `ordinal` only that interrupt is answered.
 
         Returns:
             The state afterwards, `queued` when the answer was taken; None if the job is not known.
         """
-        rows = await self._rows(sql.RESUME, {"job_id": job_id, "resume_id": resume_id, "answer": jsonb(answer)})
+        parameters = {"job_id": job_id, "resume_id": resume_id, "answer": jsonb(answer), "ordinal": ordinal}
+        rows = await self._rows(sql.RESUME, parameters)
         return await self._state(rows, job_id)
 
     async def request_cancel(self, job_id: str) -> State | None:

@@ -27,8 +27,10 @@ async def taken(jobs: Jobs, job_id: str, resume_id: str, answer: Any) -> bool | 
     if question is None:
         return None
     if question.state == "interrupted" and not question.known:
-        if answers := given(answer, question.interrupt or ()):
-            await attempted(jobs.resume(job_id, resume_id, {"value": answers}, ordinal=question.interrupts))
+        answers = given(answer, question.interrupt or ())
+        if not answers:
+            return False
+        await attempted(jobs.resume(job_id, resume_id, {"value": answers}, ordinal=question.interrupts))
         question = await attempted(jobs.question(job_id, resume_id))
     return question is not None and question.resume_id == resume_id
 

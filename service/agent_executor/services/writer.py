@@ -136,7 +136,8 @@ class Writer:
                 alone.append(rows)  # a job's former and present run in one process
             else:
                 together.add(rows)
-        asyncio.get_running_loop().call_soon(_note_left, batch)  # when this task waits for the answer
+        if together.left:
+            asyncio.get_running_loop().call_soon(_note_left, batch)  # when this task waits for the answer
         try:
             lost = await self._execute(together)
         except (psycopg.Error, ValueError) as error:

@@ -35,7 +35,7 @@ def check_failed(event, reason):
     assert isinstance(event["subject"], str)
     assert event["subject"].isprintable()
     assert 0 < len(event["subject"]) <= 512
-    assert event["id"] == f"{event['subject']}/failed"
+    assert event["id"].startswith(f"{event['subject']}/refused/")
     assert datetime.datetime.fromisoformat(event["time"]).tzinfo
     assert event["data"]["job_id"] == event["subject"]
     error = event["data"]["error"]
@@ -136,3 +136,19 @@ async def test_the_same_malformed_event_twice_is_two_dead_letters_and_one_failed
     await observer.settled()
     job_id = json.loads(body)["data"]["job_id"]
     assert len(await observer.results(job_id)) == 1
+
+
+async def test_a_malformed_event_takes_no_outcome_from_the_job_that_it_names(observer):
+    job_id = unique()
+    await observer.publish(json.dumps(enveloped({"job_id": job_id, "trace_id": " "})).encode())
+    await observer.result(job_id, seconds=10)
+    await observer.publish(job({"name": "x", "nodes": []}, job_id=job_id))  # mended, and fails by itself
+
+    async def both():
+        return len(await observer.results(job_id)) == 2
+
+    await until(both, seconds=10)
+    assert [one["data"]["error"]["type"] for one in await observer.results(job_id)] == [
+        "invalid_event",
+        "invalid_definition",
+    ]

@@ -65,9 +65,11 @@ class DeadLetters:
         await self._broker.store(letter.subject, letter.payload, letter.headers)
 
     async def refuse(self, received: Received, fault: Malformed) -> None:
-        """Store the dead letter of a malformed event, and say on every channel that this job failed."""
+        """Store the dead letter of a malformed event, and say everywhere that it failed, once for each content."""
         await self.keep(received, fault, fault.job_id)
-        await self._broker.publish(self._results.failed(Origin(fault.job_id, fault.traceparent), describe(fault, 1)))
+        error = describe(fault, 1)
+        which = hashlib.sha256(f"{error['message']}\0".encode() + received.body).hexdigest()[:16]
+        await self._broker.publish(self._results.refused(Origin(fault.job_id, fault.traceparent), error, which=which))
         await self._events.end(fault.job_id, "", "failed", unless_begun=True)
 
 

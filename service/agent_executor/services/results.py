@@ -49,16 +49,23 @@ class Results:
         """The job will not be tried again; `error` is `describe`'s."""
         return self._event(origin, "failed", {"error": dict(error)})
 
+    def refused(self, origin: Origin, error: Mapping[str, Any], *, which: str) -> Event:
+        """An event can never run; `which` tells it from others that name the same job.
+
+        The job's own outcome, if it is known or comes later as it should be, is no duplicate of this one.
+        """
+        return self._event(origin, "failed", {"error": dict(error)}, name=f"refused/{which}")
+
     def cancelled(self, origin: Origin) -> Event:
         """Somebody asked for the end of the job."""
         return self._event(origin, "cancelled", {})
 
     def interrupted(self, origin: Origin, interrupts: Any, *, ordinal: int) -> Event:
         """The job waits for people; a job can do so many times, and `ordinal` (from 1) says which time it is."""
-        return self._event(origin, "interrupted", {"interrupts": interrupts}, suffix=f"/{ordinal}")
+        return self._event(origin, "interrupted", {"interrupts": interrupts}, name=f"interrupted/{ordinal}")
 
-    def _event(self, origin: Origin, outcome: str, data: Mapping[str, Any], *, suffix: str = "") -> Event:
-        id_ = f"{origin.job_id}/{outcome}{suffix}"
+    def _event(self, origin: Origin, outcome: str, data: Mapping[str, Any], *, name: str = "") -> Event:
+        id_ = f"{origin.job_id}/{name or outcome}"
         attributes = {
             "specversion": "1.0",
             "id": id_,

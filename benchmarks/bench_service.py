@@ -15,7 +15,8 @@ import statistics
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import uvloop
@@ -35,7 +36,8 @@ FEW, MANY = 10, 60  # running jobs between which memory is compared
 class Counts:
     """How much is measured."""
 
-    rounds: int = 5
+    processes: int = 3  # of each, one after the other: those of the same code differ by a tenth
+    rounds: int = 2
     jobs: tuple[int, int, int] = (60, 100, 150)  # at the three widths
     starts: int = 3
 
@@ -52,41 +54,54 @@ def main(counts: Counts = Counts(), out: Path = OUT) -> int:
     return 0
 
 
-def race(servers: Servers, counts: Counts) -> Figures:
-    """The three beside each other."""
-    env = {name: environment(servers, name) for name in CONTESTANTS}
+@dataclass
+class Times:
+    """What was measured, by contestant."""
 
-    async def run() -> Figures:
-        async with contextlib.AsyncExitStack() as stack:
-            callers = {name: await stack.enter_async_context(caller(env[name])) for name in CONTESTANTS}
-            processes = {name: stack.enter_context(contestant(name, env[name])) for name in CONTESTANTS}
-            processes["service"].settle()
-            took: dict[str, list[float]] = {name: [] for name in CONTESTANTS}
-            speeds: dict[tuple[str, int], list[float]] = {}
-            first: list[tuple[float, float]] = []
-            for number in range(counts.rounds + 1):  # the first one warms up
-                print(f"round {number} of {counts.rounds}", file=sys.stderr)
-                for width, jobs in zip(WIDTHS, counts.jobs, strict=True):
-                    for name in CONTESTANTS:
-                        before = processes["service"].first_events()
-                        done = await turn(processes[name], callers[name], name, f"{number}-{width}", jobs, width)
-                        after = processes["service"].first_events()
-                        if number:
-                            speeds.setdefault((name, width), []).append(jobs / done["seconds"])
-                        if number and width == 1:
-                            took[name] += done["took"]
-                            first += [(after[0] - before[0], after[1] - before[1])] if name == "service" else []
-            figures: Figures = {
-                name: {
-                    "one_p50_ms": statistics.median(took[name]) * 1000,
-                    "one_p99_ms": statistics.quantiles(took[name], n=100)[98] * 1000,
-                    **{f"jobs_per_s_{width}": statistics.median(speeds[name, width]) for width in WIDTHS},
-                }
-                for name in CONTESTANTS
+    took: dict[str, list[float]] = field(default_factory=dict)  # seconds of each job, one at a time
+    speeds: dict[tuple[str, int], list[float]] = field(default_factory=dict)  # jobs/s of each turn, by width
+    first: list[tuple[float, float]] = field(default_factory=list)  # of each turn: seconds to first events, and events
+
+    def figures(self) -> Figures:
+        """What goes into the file."""
+        rows: Figures = {
+            name: {
+                "one_p50_ms": statistics.median(self.took[name]) * 1000,
+                "one_p99_ms": statistics.quantiles(self.took[name], n=100)[98] * 1000,
+                **{f"jobs_per_s_{width}": statistics.median(self.speeds[name, width]) for width in WIDTHS},
             }
-            return figures | {"first_event_ms": sum(s for s, _ in first) / sum(n for _, n in first) * 1000}
+            for name in CONTESTANTS
+        }
+        return rows | {"first_event_ms": sum(s for s, _ in self.first) / sum(n for _, n in self.first) * 1000}
 
-    return uvloop.run(run())
+
+def race(servers: Servers, counts: Counts) -> Figures:
+    """The three beside each other, time and again in new processes."""
+    env = {name: environment(servers, name) for name in CONTESTANTS}
+    times = Times()
+    for number in range(counts.processes):
+        uvloop.run(heat(env, counts, times, number))
+    return times.figures()
+
+
+async def heat(env: Mapping[str, Mapping[str, str]], counts: Counts, times: Times, heat: int) -> None:
+    """A process of each, in turns."""
+    async with contextlib.AsyncExitStack() as stack:
+        callers = {name: await stack.enter_async_context(caller(env[name], f"{name}-{heat}")) for name in CONTESTANTS}
+        processes = {name: stack.enter_context(contestant(name, env[name])) for name in CONTESTANTS}
+        processes["service"].settle()
+        for number in range(counts.rounds + 1):  # the first one warms up
+            print(f"process {heat + 1} of {counts.processes}, round {number} of {counts.rounds}", file=sys.stderr)
+            for width, jobs in zip(WIDTHS, counts.jobs, strict=True):
+                for name in CONTESTANTS:
+                    before = processes["service"].first_events()
+                    done = await turn(processes[name], callers[name], name, f"{heat}-{number}-{width}", jobs, width)
+                    after = processes["service"].first_events()
+                    if number:
+                        times.speeds.setdefault((name, width), []).append(jobs / done["seconds"])
+                    if number and width == 1:
+                        times.took.setdefault(name, []).extend(done["took"])
+                        times.first += [(after[0] - before[0], after[1] - before[1])] if name == "service" else []
 
 
 async def turn(process: Contestant, sender: Caller, name: str, label: str, jobs: int, width: int) -> Figures:

@@ -147,12 +147,13 @@ class Caller:
 
     client: Client
     prefix: str
+    label: str
     waiting: dict[str, asyncio.Future[str]] = field(default_factory=dict)
     numbers: Iterator[int] = field(default_factory=itertools.count)
 
     async def send(self) -> asyncio.Future[str]:
         """Publish a job; the future is its outcome."""
-        job_id = f"{self.prefix}-{next(self.numbers)}"
+        job_id = f"{self.label}-{next(self.numbers)}"
         ended = self.waiting[job_id] = asyncio.get_running_loop().create_future()
         job = {
             "trace_id": job_id,
@@ -188,13 +189,13 @@ class Caller:
 
 
 @contextlib.asynccontextmanager
-async def caller(env: Mapping[str, str]) -> AsyncIterator[Caller]:
-    """A caller of a tenant, with its streams made."""
+async def caller(env: Mapping[str, str], label: str = "job") -> AsyncIterator[Caller]:
+    """A caller of a tenant, with its streams made; `label` begins the ids of its jobs."""
     given = settings.load(env)
     client = await nats.connect(given.nats_url)
     try:
         await streams.ensure(client.jetstream(), given)
-        made = Caller(client, given.nats_subject_prefix)
+        made = Caller(client, given.nats_subject_prefix, label)
         await client.subscribe(given.subject("status", "*"), cb=made.note)
         yield made
     finally:

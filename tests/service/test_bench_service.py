@@ -15,7 +15,7 @@ SINGLE = {"first_event_ms", "idle_mb", "mb_per_job", "ready_cpu_s", "resume_s"}
 @pytest.mark.timeout(300)
 def test_the_benchmark_measures_all_three_and_writes_its_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     out = tmp_path / "figures.json"
-    assert bench_service.main(bench_service.Counts(rounds=1, jobs=(5, 10, 10), starts=1), out) == 0
+    assert bench_service.main(bench_service.Counts(processes=2, rounds=1, jobs=(5, 10, 10), starts=1), out) == 0
     figures = json.loads(out.read_text())
     assert set(figures) == {*bench_service.CONTESTANTS, *SINGLE}
     for name in bench_service.CONTESTANTS:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import pyprograms
+from tools import gobinaries, pyprograms
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first one on a machine installs the programs
@@ -31,6 +31,31 @@ def test_shellcheck_is_content_with_a_script(script: Path) -> None:
 
 def test_zizmor_is_content_with_the_workflows() -> None:
     assert said("zizmor", "--offline", "--no-progress", ".github/workflows") == ""
+
+
+def actionlint(*arguments: str | Path) -> str:
+    """What it says of workflows, and shellcheck of the shell in them; of the repository's own without arguments."""
+    try:
+        program = gobinaries.build("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
+    except gobinaries.UnavailableError as error:
+        pytest.skip(str(error))
+    shellcheck = f"-shellcheck={pyprograms.program('shellcheck', 'linters')}"
+    command = [program, "-no-color", "-pyflakes=", shellcheck, *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return f"{done.stdout}{done.stderr}" if done.returncode else ""
+
+
+def test_actionlint_is_content_with_the_workflows() -> None:
+    assert actionlint() == ""
+
+
+def test_actionlint_finds_what_is_wrong_with_a_workflow_and_with_its_shell(tmp_path: Path) -> None:
+    file = tmp_path / "bad.yaml"
+    steps = "[{run: 'rm $1'}, {run: 'echo ${{ nothing.here }}'}]"
+    file.write_text(f"on: push\njobs: {{one: {{runs-on: ubuntu-24.04, steps: {steps}}}}}\n")
+    found = actionlint(file)
+    assert "SC2086" in found
+    assert 'undefined variable "nothing"' in found
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """A job from outside, over HTTP: submit, watch, cancel. What the command line does, and an application would."""
 
+import contextlib
 import json
 import time
 import uuid
@@ -19,6 +20,8 @@ RECONNECTS = 30  # in a row
 PAUSE_SECONDS = 0.5
 AWAY = 503  # of a service that starts, stops or misses its database
 TROUBLE = (httpx.TransportError,)
+STREAM = "text/event-stream"
+STRANGER = "not an answer of this service; is the address right?"
 
 
 class ClientError(Exception):
@@ -35,7 +38,8 @@ class Client:
 
     def __post_init__(self) -> None:
         """Connect to nothing yet."""
-        headers = {b"Authorization": f"Bearer {self.token}".encode()} if self.token else {}
+        # An argument that is not UTF-8 has surrogates, which stand for its bytes.
+        headers = {b"Authorization": f"Bearer {self.token}".encode(errors="surrogateescape")} if self.token else {}
         # No proxy of the environment: the token is for this service alone.
         try:
             self._http = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS, trust_env=False)
@@ -52,7 +56,7 @@ class Client:
 
     def submit(self, definition: dict[str, Any], payload: dict[str, Any], *, job_id: str | None = None) -> str:
         """Hand in a job; returns its id once JetStream has it."""
-        name = job_id or f"job-{uuid.uuid4()}"
+        name = f"job-{uuid.uuid4()}" if job_id is None else job_id
         data = {
             "trace_id": uuid.uuid4().hex,
             "job_id": name,
@@ -61,7 +65,7 @@ class Client:
         }
         event = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": SOURCE, "type": TYPE, "data": data}
         body = json.dumps(event).encode()
-        self._call("POST", "/", content=body, headers={"Content-Type": STRUCTURED})
+        self._call("POST", "/", "job_id", content=body, headers={"Content-Type": STRUCTURED})
         return name
 
     def watch(self, job_id: str, after: int = 0) -> Iterator[dict[str, Any]]:
@@ -84,17 +88,15 @@ class Client:
 
     def job(self, job_id: str) -> dict[str, Any]:
         """One job, as the API shows it."""
-        found: dict[str, Any] = self._call("GET", job_path(job_id)).json()
-        return found
+        return self._call("GET", job_path(job_id), "state")
 
     def result(self, job_id: str) -> Any:
         """What a completed job came to."""
-        return self._call("GET", f"{job_path(job_id)}/result").json()["result"]
+        return self._call("GET", f"{job_path(job_id)}/result", "result")["result"]
 
     def cancel(self, job_id: str) -> dict[str, Any]:
         """Ask for the end of a job; returns the job."""
-        found: dict[str, Any] = self._call("DELETE", job_path(job_id)).json()
-        return found
+        return self._call("DELETE", job_path(job_id), "state")
 
     def _events(self, job_id: str, after: int) -> Iterator[dict[str, Any]]:
         headers = {"Last-Event-ID": str(after)} if after else {}
@@ -102,24 +104,48 @@ class Client:
             if answer.status_code == AWAY:
                 return
             if not answer.is_success:
-                answer.read()
                 raise ClientError(_problem(answer))
+            if not answer.headers.get("content-type", "").startswith(STREAM):
+                raise ClientError(_stranger(answer))
             for line in answer.iter_lines():
                 if line.startswith("data: "):
-                    yield json.loads(line.removeprefix("data: "))
+                    yield _message(answer, line.removeprefix("data: "))
 
-    def _call(self, method: str, path: str, **options: Any) -> httpx.Response:
+    def _call(self, method: str, path: str, wanted: str, **options: Any) -> dict[str, Any]:
+        """An answer of the service, which has the member `wanted`: anything may listen at an address, and say 200."""
         try:
-            answer = self._http.request(method, path, **options)
+            with self._http.stream(method, path, **options) as answer:
+                if not answer.is_success:
+                    raise ClientError(_problem(answer))
+                found = _json(answer)
         except TROUBLE as error:
             raise ClientError(f"{self.url}: no connection ({type(error).__name__})") from None
-        if not answer.is_success:
-            raise ClientError(_problem(answer))
-        return answer
+        if not isinstance(found, dict) or wanted not in found:
+            raise ClientError(_stranger(answer))
+        return found
+
+
+def _json(answer: httpx.Response) -> Any:
+    try:
+        answer.read()
+        return answer.json()
+    except (ValueError, RecursionError, httpx.DecodingError):
+        return None
+
+
+def _message(answer: httpx.Response, text: str) -> dict[str, Any]:
+    with contextlib.suppress(ValueError, RecursionError):
+        found = json.loads(text)
+        if isinstance(found, dict) and {"seq", "event_type", "data"} <= found.keys():
+            return found
+    raise ClientError(_stranger(answer))
 
 
 def _problem(answer: httpx.Response) -> str:
-    try:
-        return f"{answer.status_code}: {answer.json()['detail']}"
-    except (ValueError, KeyError, TypeError):
-        return f"{answer.status_code}: not an answer of this service; is the address right?"
+    found = _json(answer)
+    detail = found.get("detail") if isinstance(found, dict) else None
+    return f"{answer.status_code}: {detail}" if detail else _stranger(answer)
+
+
+def _stranger(answer: httpx.Response) -> str:
+    return f"{answer.status_code}: {STRANGER}"

@@ -48,3 +48,5 @@ def _json(text: str, place: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise Misused(f"{place}: is not JSON: {error}") from None
+    except RecursionError:
+        raise Misused(f"{place}: is nested too deeply") from None

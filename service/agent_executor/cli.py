@@ -34,16 +34,20 @@ if TYPE_CHECKING:
 PASSWORD = re.compile(r"://[^@/]*@")  # in an address; the ready file has it, and only its owner can read that
 
 
-def at(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Options that say which service is meant."""
-    for option in (
-        click.option("--token", envvar="AGENT_EXECUTOR_API_TOKEN", help="Bearer token of the API."),
-        click.option(
-            "--url", envvar="AGENT_EXECUTOR_URL", help="Address of the service; the one of `local` when not given."
-        ),
-    ):
-        function = option(function)
-    return function
+def at(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options that say which service is meant; `default` is which one that is when they do not."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        token = click.option(
+            "--token", envvar="AGENT_EXECUTOR_API_TOKEN", show_envvar=True, help="Bearer token of the API."
+        )
+        where = f"Address of the service; {default} when not given."
+        return click.option("--url", envvar="AGENT_EXECUTOR_URL", show_envvar=True, help=where)(token(function))
+
+    return decorate
+
+
+NEAREST = "the one of `local`, else port 8080 of this machine"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -125,7 +129,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
 @main.command()
 @click.argument("definition", type=click.Path(path_type=Path))
 @click.option("--input", "given", required=True, help="A message, a JSON object, or @FILE with either.")
-@at
+@at("one of its own")
 def run(definition: Path, given: str, url: str | None, token: str | None) -> None:
     """Run one job to its end, on a service of its own unless --url names one."""
     asked, payload = read_definition(definition), read_payload(given)
@@ -160,7 +164,7 @@ def run(definition: Path, given: str, url: str | None, token: str | None) -> Non
 @click.argument("definition", type=click.Path(path_type=Path))
 @click.option("--input", "given", required=True, help="A message, a JSON object, or @FILE with either.")
 @click.option("--job-id", help="The job's id; a new one when not given.")
-@at
+@at(NEAREST)
 def submit(definition: Path, given: str, job_id: str | None, url: str | None, token: str | None) -> None:
     """Hand in a job and print its id."""
     asked, payload = read_definition(definition), read_payload(given)
@@ -170,7 +174,7 @@ def submit(definition: Path, given: str, job_id: str | None, url: str | None, to
 
 @main.command()
 @click.argument("job")
-@at
+@at(NEAREST)
 def watch(job: str, url: str | None, token: str | None) -> None:
     """Show a job's events until it ends, then its result."""
     with service(url, token) as client:
@@ -179,7 +183,7 @@ def watch(job: str, url: str | None, token: str | None) -> None:
 
 @main.command()
 @click.argument("job")
-@at
+@at(NEAREST)
 def cancel(job: str, url: str | None, token: str | None) -> None:
     """Ask for the end of a job."""
     with service(url, token) as client:
@@ -208,7 +212,7 @@ def doctor() -> None:
     help="Who answers; production refuses the scripted model.",
 )
 @click.option("--timeout", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds for the job.")
-@at
+@at("see above")
 def smoke(model: str, timeout: float, url: str | None, token: str | None) -> None:
     """Run one small job on a deployed executor, and check its result, readiness and metrics.
 

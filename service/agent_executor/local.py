@@ -119,9 +119,12 @@ def _written(addresses: Addresses, file: Path | None) -> Iterator[None]:
         yield
         return
     draft = file.with_name(f".{file.name}.{os.getpid()}")
-    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
-        json.dump(asdict(addresses), out, indent=2)
-    draft.replace(file)
+    try:
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+            json.dump(asdict(addresses), out, indent=2)
+        draft.replace(file)
+    except OSError as error:
+        raise LocalError(f"{file}: {error.strerror}") from None
     try:
         yield
     finally:

@@ -89,6 +89,7 @@ class Local:
         (["local", "--data-dir", "/dev/null/x"], {}, 1, "/dev/null/x/service.log: Not a directory"),
         (["run", "nowhere.json", "--input", "x"], {}, 2, "nowhere.json: No such file or directory"),
         (["submit", "-", "--input", "x"], {}, 2, "-: is not JSON"),
+        (["cancel", os.fsdecode(b"\xff"), "--url", "http://127.0.0.1:9"], {}, 1, "http://127.0.0.1:9: no connection"),
         (["cancel", "x", "--url", "http://127.0.0.1:9"], {}, 1, "http://127.0.0.1:9: no connection (ConnectError)"),
         (["cancel", "x", "--url", "http://[::1"], {}, 1, "http://[::1: is no address"),
         (["cancel", "x", "--url", "nonsense"], {}, 1, "nonsense: no connection (UnsupportedProtocol)"),
@@ -107,6 +108,18 @@ def test_what_is_wrong_is_one_line_and_a_status(
     assert (done.returncode, done.stdout.removeprefix("starting in x\n")) == (status, ""), done.stderr
     assert done.stderr.startswith(f"Error: {said}"), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_definition_that_is_nested_too_deeply_is_one_line_and_a_status() -> None:
+    done = run("submit", "-", "--input", "x", given="[" * 100_000)
+    assert (done.returncode, done.stderr) == (2, "Error: -: is nested too deeply\n")
+
+
+@pytest.mark.slow
+def test_a_ready_file_that_cannot_be_written_is_one_line_and_a_status(tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "ready.json"
+    done = run("local", "--data-dir", str(tmp_path / "data"), "--ready-file", str(file))
+    assert (done.returncode, done.stderr) == (1, f"Error: {file}: No such file or directory\n")
 
 
 async def test_a_job_is_submitted_watched_and_cancelled_on_a_service_with_a_token(
@@ -246,5 +259,6 @@ def test_the_service_runs_on_uvloop() -> None:
 
 
 def test_a_job_that_somebody_named_is_reached_whatever_its_name() -> None:
-    found: dict[str, Any] = {name: path(name) for name in ("..", "a/b", "é")}
-    assert found == {"..": "/jobs/%2E%2E", "a/b": "/jobs/a%2Fb", "é": "/jobs/%C3%A9"}
+    raw = os.fsdecode(b"\xff")
+    found: dict[str, Any] = {name: path(name) for name in ("..", "a/b", "é", raw)}
+    assert found == {"..": "/jobs/%2E%2E", "a/b": "/jobs/a%2Fb", "é": "/jobs/%C3%A9", raw: "/jobs/%FF"}

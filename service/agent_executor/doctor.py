@@ -18,6 +18,8 @@ from agent_executor.services import redis as live
 from agent_executor.settings import Settings
 
 SECONDS = 5.0
+MIGRATE = "run `agent-executor migrate`"
+CHANGED = "run the image that this schema was made with, or a later one whose migrations are the same"
 Verdict = Literal["ok", "differs", "missing", "weaker"]
 
 
@@ -51,11 +53,14 @@ def _postgresql(settings: Settings) -> Iterator[Finding]:
     try:
         lines = migrations.drift(database.dsn(settings), schema=settings.postgres_schema)
     except psycopg.Error as error:
-        advice = "check POSTGRES_HOST, POSTGRES_PORT, POSTGRES_USER and POSTGRES_PASSWORD, and the NetworkPolicy"
+        names = ", ".join(f"POSTGRES_{name}" for name in ("HOST", "PORT", "DB", "USER"))
+        advice = f"check {names} and POSTGRES_PASSWORD, and the NetworkPolicy"
         yield Finding("postgresql", "missing", f"no connection ({type(error).__name__})", advice)
         return
     for line in lines:
-        yield Finding(f"schema {settings.postgres_schema}", "differs", line, "run `agent-executor migrate`")
+        # A file that was changed is refused by `migrate`, too.
+        advice = MIGRATE if migrations.MISSING in line else CHANGED
+        yield Finding(f"schema {settings.postgres_schema}", "differs", line, advice)
     if not lines:
         yield Finding(f"schema {settings.postgres_schema}", "ok", "every migration is applied, unchanged")
 

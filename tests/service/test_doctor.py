@@ -67,7 +67,11 @@ async def test_a_schema_without_tables_or_with_a_changed_migration_differs(
         ).fetchone()
         changed = r"'\x00'" if kind == ("bytea",) else "'changed'"
         connection.execute(f'UPDATE agent_executor."{table}" SET "{column}" = {changed}')
-    assert any(each.bad for each in (await examined(env))["schema agent_executor"])
+    changed = [each for each in (await examined(env))["schema agent_executor"] if each.bad]
+    assert changed
+    assert not [each for each in changed if "agent-executor migrate" in each.advice], "which refuses it, too"
+    (only,) = (await examined(env, POSTGRES_DB="nowhere"))["postgresql"]
+    assert "POSTGRES_DB" in only.advice
 
 
 async def test_streams_and_a_consumer_that_are_missing_or_different_are_told(

@@ -185,7 +185,7 @@ def test_an_older_release_runs_on_a_newer_schema(database, tmp_path):
 
 def test_drift_names_what_is_missing_and_changes_nothing(database):
     assert migrations.drift(database.dsn, schema="agent_executor") == [
-        f"{name}.up.sql: not applied, run `agent-executor migrate`" for name in SHIPPED
+        f"{name}.up.sql: not applied" for name in SHIPPED
     ]
     with psycopg.connect(database.dsn) as connection:
         assert not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'agent_executor'").fetchall()

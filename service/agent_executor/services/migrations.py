@@ -20,6 +20,7 @@ FILE_NAME = re.compile(r"(\d{3})_([a-z0-9_]+)\.up\.sql")
 PACKAGED = Path(__file__).parents[1] / "migrations"  # in a wheel
 SOURCE = Path(__file__).parents[3] / "migrations"  # in a checkout
 CONNECT_SECONDS = 10
+MISSING = "not applied"  # in a line of `drift`
 
 
 def _silent(_line: str) -> None:
@@ -142,11 +143,7 @@ def drift(dsn: str, *, schema: str, directory: Path | None = None) -> list[str]:
         _search(connection, schema)
         known = connection.execute("SELECT to_regclass(%s)", (f"{_quoted(schema)}.schema_migrations",)).fetchone()
         applied = _applied(connection) if known and known[0] else {}
-    lines = [
-        f"{migration.name}.up.sql: not applied, run `agent-executor migrate`"
-        for migration in migrations
-        if migration.version not in applied
-    ]
+    lines = [f"{migration.name}.up.sql: {MISSING}" for migration in migrations if migration.version not in applied]
     try:
         _check(migrations, applied)
     except MigrationError as error:

@@ -191,7 +191,9 @@ class Settings(BaseModel):
     )
 
     otel_traces_exporter: str | None = Field(
-        None, description="As OpenTelemetry defines it (otlp, console, none); its SDK reads the rest of OTEL_*."
+        None,
+        description="As OpenTelemetry defines it (otlp, console, none); its SDK reads the rest of OTEL_*. OTLP is "
+        "spoken over http/protobuf: another OTEL_EXPORTER_OTLP_PROTOCOL stops the start.",
     )
     otel_exporter_otlp_endpoint: Url | None = Field(None, description="Where traces go; unset, nowhere.")
     otel_exporter_otlp_traces_endpoint: Url | None = Field(None, description="The same, for traces alone.")

@@ -1,7 +1,9 @@
 """One trace from the caller through the job into model calls and onto the result, with nothing of content in it."""
 
 import json
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +22,11 @@ PARENT = f"00-{TRACE}-b7ad6b7169203331-01"
 STATE = "vendor=value"
 CANARY = "canary-4f1d"
 STRUCTURED = "application/cloudevents+json"
+REFERENCE = (Path(__file__).parents[2] / "docs" / "reference" / "traces.md").read_text("utf-8")
+PAGE = {
+    span: set(re.findall(r"`([\w.]+)`", attributes))
+    for span, attributes in re.findall(r"\| `(\w+) [\w.]+` \| [^|]+ \| (.+) \|", REFERENCE)
+}
 
 
 def team(provider: str = "scripted") -> dict[str, Any]:
@@ -116,6 +123,13 @@ async def test_a_job_is_one_tree_of_spans_in_the_callers_trace(
     }
     assert tool.attributes
     assert tool.attributes["gen_ai.tool.name"] == "write_todos"
+    assert {one.attributes["gen_ai.response.finish_reasons"] for one in found if one.name == "chat plan"} == {
+        ("tool_calls",),
+        ("stop",),
+    }  # a list by the conventions
+    named = {one.name: {*one.attributes} for one in found if one.attributes}
+    assert named["invoke_agent helper"] < named.pop("invoke_agent team") == PAGE["invoke_agent"]
+    assert all(PAGE[name.split()[0]] == named[name] for name in named.keys() - {"invoke_agent helper"})
     assert all(span.status.status_code is not StatusCode.ERROR for span in found)
 
 

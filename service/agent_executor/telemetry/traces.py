@@ -103,6 +103,6 @@ def headers() -> dict[str, str]:
     return carrier
 
 
-def annotate(**attributes: str | int) -> None:
+def annotate(**attributes: str | int | tuple[str, ...]) -> None:
     """Put attributes on the current span."""
     trace.get_current_span().set_attributes(attributes)

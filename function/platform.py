@@ -1,7 +1,8 @@
 """What the platform team decides: the function's Input, and with it the bounds of every claim.
 
-Invariant: the defaults are the seed's values and open nothing more. A claim is written by a tenant, so whatever it may
-open (another team's parameters, the cluster's inside, a privileged node) is closed until the Input opens it.
+Invariant: the defaults are the seed's values and open no more, but that images may come from any registry. A claim is
+written by a tenant, so whatever it may open (another team's parameters, the cluster's inside, a privileged node) is
+closed until the Input opens it.
 """
 
 from collections.abc import Iterator, Mapping

@@ -13,7 +13,7 @@ import pytest
 from jsonschema.protocols import Validator
 from ruamel.yaml import YAML
 
-from function import claim, platform, sizes
+from function import claim, platform, resources, sizes
 from tests.support import validate
 from tools import gomodules
 from tools.render_examples import ROOT
@@ -274,3 +274,40 @@ def test_values_are_the_charts_own(name: str) -> None:
     assert source["targetRevision"] == gomodules.version(module).removeprefix("v")
     (known,) = read(gomodules.directory(module) / file)
     assert list(keys(source["helm"]["valuesObject"], known)) == []
+
+
+NATS = [
+    d.body["spec"]["source"]["helm"]["valuesObject"] for d in of("Application") if d.body["metadata"]["name"] == "nats"
+]
+
+
+@pytest.mark.parametrize(
+    "values", NATS, ids=[d.file for d in of("Application") if d.body["metadata"]["name"] == "nats"]
+)
+def test_nats_keeps_messages_in_files_is_watched_and_small(values: dict[str, Any]) -> None:
+    config = values["config"]
+    assert config["jetstream"]["enabled"]
+    assert config["jetstream"]["fileStore"]["enabled"]
+    assert config["jetstream"]["fileStore"]["pvc"]["enabled"]
+    assert config["monitor"] == {"enabled": True, "port": 8222}  # what KEDA asks
+    size = {"cpu": "250m", "memory": "512Mi"}
+    assert values["container"]["merge"]["resources"] == {"requests": size, "limits": size}
+
+
+def test_the_highly_available_variant_has_three_servers_three_copies_and_two_executors() -> None:
+    place = "variants/highly-available/"
+    values = one("Application", place)["spec"]["source"]["helm"]["valuesObject"]
+    assert values["config"]["cluster"] == {"enabled": True, "replicas": 3}
+    assert values["podTemplate"]["topologySpreadConstraints"]["kubernetes.io/hostname"]
+    files = one("ConfigMap", place)["data"]
+    copies = [json.loads(text)["num_replicas"] for name, text in files.items() if name != "consumer.json"]
+    assert copies == [3, 3, 3]
+    given = settings()
+    rendered = resources.render(claim.parse(one("AgentExecutor", place), given, given.sizes(sizes.STANDARD)), given)
+    assert rendered["scaled-object"]["spec"]["minReplicaCount"] == 2
+    assert "pod-disruption-budget" in rendered
+    spread = rendered["deployment"]["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert {each["topologyKey"] for each in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
+    # Nothing else of the tree's own claim and chart is another one.
+    plain = one("Application", "bootstrap/components/01-nats")["spec"]["source"]["helm"]["valuesObject"]
+    assert list(keys(plain, values)) == []

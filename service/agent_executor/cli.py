@@ -36,15 +36,12 @@ PASSWORD = re.compile(r"://[^@/]*@")  # in an address; the ready file has it, an
 
 def at(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Options that say which service is meant; `default` is which one that is when they do not."""
-
-    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-        token = click.option(
-            "--token", envvar="AGENT_EXECUTOR_API_TOKEN", show_envvar=True, help="Bearer token of the API."
-        )
-        where = f"Address of the service; {default} when not given."
-        return click.option("--url", envvar="AGENT_EXECUTOR_URL", show_envvar=True, help=where)(token(function))
-
-    return decorate
+    where = f"Address of the service; {default} when not given."
+    url = click.option("--url", envvar="AGENT_EXECUTOR_URL", show_envvar=True, help=where)
+    token = click.option(
+        "--token", envvar="AGENT_EXECUTOR_API_TOKEN", show_envvar=True, help="Bearer token of the API."
+    )
+    return lambda function: url(token(function))
 
 
 NEAREST = "the one of `local`, else port 8080 of this machine"
@@ -195,10 +192,12 @@ def cancel(job: str, url: str | None, token: str | None) -> None:
 def doctor() -> None:
     """Compare stream, consumer, schema and settings with what is expected, and say what to do."""
     from agent_executor import doctor as examination  # noqa: PLC0415
-    from agent_executor.terminal import findings  # noqa: PLC0415
+    from agent_executor.terminal import findings, waiting  # noqa: PLC0415
 
     log_to_terminal("error")
-    found = asyncio.run(examination.examine(read_settings()))
+    settings = read_settings()
+    with waiting("looking at PostgreSQL, NATS and Dragonfly", line=False):  # up to five seconds each
+        found = asyncio.run(examination.examine(settings))
     findings(found)
     sys.exit(1 if any(finding.bad for finding in found) else 0)
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from agent_executor import cli, doctor
 from agent_executor.doctor import Finding
 from agent_executor.terminal import Narrator, findings, waiting
 
@@ -97,3 +98,20 @@ def test_an_examination_is_lines_elsewhere(capsys: pytest.CaptureFixture[str]) -
         "missing: postgresql: no [connection] - check it",
         "ok: sandbox: every wall",
     ]
+
+
+@pytest.mark.usefixtures("on_a_terminal")
+def test_a_doctor_who_looks_is_seen_on_a_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def examine(_: object) -> list[Finding]:
+        return FOUND
+
+    monkeypatch.setattr(doctor, "examine", examine)
+    monkeypatch.setattr(cli, "read_settings", lambda: None)
+    monkeypatch.setattr(cli, "log_to_terminal", lambda _: None)
+    with pytest.raises(SystemExit, match="1"):
+        cli.main(["doctor"], standalone_mode=False)
+    captured = capsys.readouterr()
+    assert "looking at PostgreSQL, NATS and Dragonfly" in captured.err
+    assert "postgresql" in captured.out

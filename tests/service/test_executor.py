@@ -387,6 +387,20 @@ async def test_what_names_no_job_is_refused_after_a_while(env, monkeypatch):
         assert [message["event_type"] for message in await ended(env, "nobody")] == ["end"]
 
 
+async def test_a_job_that_a_cancel_named_too_early_fails_under_an_id_of_its_own(env, monkeypatch):
+    monkeypatch.setattr(executor, "STRANGER_SECONDS", 0.1)
+    async with caller(env) as outside, worker(env):
+        await outside.send(cancel("early"))
+        refused = await outside.told("early", "failed")
+        await outside.send(job({"nodes": []}) | {"job_id": "early"})
+        event = await until(functools.partial(outside.event, "early/failed"))
+        assert (refused["data"]["error"]["type"], event["data"]["error"]["type"]) == (
+            "unknown_job",
+            "invalid_definition",
+        )
+        assert refused["id"].startswith("early/refused/")
+
+
 async def test_an_interrupted_job_waits_without_a_worker_and_goes_on(env):
     writing = calls(call("write_file", file_path="/a.txt", content="one\ntwo"))
     definition = agent(plan(writing, {"text": "written"}), interrupt_on={"write_file": True})

@@ -100,7 +100,7 @@ class Executor:
                 return await self._resume(incoming, event, bury, delivery)
             case JobCancelEvent() as event:
                 if await self.cancel(event.job_id) is None:
-                    return await self._stranger(incoming, bury, delivery)
+                    return self._stranger(delivery)
                 return ACK
 
     async def _claim(self, job: NewJob, delivery: int) -> tuple[Claimed | Busy | Finished, Attempt | None]:
@@ -129,18 +129,17 @@ class Executor:
     async def _resume(self, incoming: Incoming, event: JobResumeEvent, bury: Bury, delivery: int) -> Verdict:
         taken = await answers.taken(self._parts.jobs, event.job_id, incoming.id, event.resume)
         if taken is None:
-            return await self._stranger(incoming, bury, delivery)
+            return self._stranger(delivery)
         if not taken:
             log.info("answer: to nothing that waits", id=incoming.id)
             return ACK
         claimed = await self._reclaim(event.job_id)
         return ACK if claimed is None else await self._take(claimed, bury, event.trace_id)
 
-    async def _stranger(self, incoming: Incoming, bury: Bury, delivery: int) -> Verdict:
+    def _stranger(self, delivery: int) -> Verdict:
         if delivery < STRANGER_DELIVERIES:
             return Verdict("again", STRANGER_SECONDS)
-        unknown = PermanentError("unknown_job", "data.job_id: is no job here, and would be right as one that was taken")
-        return await self._refuse(incoming, unknown, bury)
+        raise PermanentError("unknown_job", "data.job_id: is no job here, and would be right as one that was taken")
 
     async def _refuse(self, incoming: Incoming, error: PermanentError, bury: Bury) -> Verdict:
         """Tell the failure of an event that never became a job's attempt; a job that waits for its answer waits on."""
@@ -148,7 +147,8 @@ class Executor:
         if error.type == "invalid_answer":
             return BURIED
         origin = Origin(incoming.job_id, incoming.traceparent, incoming.tracestate)
-        await self._broker.publish(self._parts.results.failed(origin, describe(error, 1)))
+        of = None if incoming.kind == "execute" else incoming.body  # then no outcome of the job, which may yet come
+        await self._broker.publish(self._parts.results.failed(origin, describe(error, 1), refused=of))
         await self._parts.events.end(incoming.job_id, incoming.event.trace_id or "", "failed", unless_begun=True)
         return BURIED
 

@@ -67,9 +67,8 @@ class DeadLetters:
     async def refuse(self, received: Received, fault: Malformed) -> None:
         """Store the dead letter of a malformed event, and say everywhere that it failed, once for each content."""
         await self.keep(received, fault, fault.job_id)
-        error = describe(fault, 1)
-        which = hashlib.sha256(f"{error['message']}\0".encode() + received.body).hexdigest()[:16]
-        await self._broker.publish(self._results.refused(Origin(fault.job_id, fault.traceparent), error, which=which))
+        origin = Origin(fault.job_id, fault.traceparent)
+        await self._broker.publish(self._results.failed(origin, describe(fault, 1), refused=received.body))
         await self._events.end(fault.job_id, "", "failed", unless_begun=True)
 
 

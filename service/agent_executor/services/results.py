@@ -7,6 +7,7 @@ event above the server's `max_payload` carries a reference to the API in place o
 
 import dataclasses
 import datetime
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -45,16 +46,16 @@ class Results:
         """The job did what it was asked; a result that is too large is fetched from `/jobs/{id}/result`."""
         return self._event(origin, "completed", {"result": result})
 
-    def failed(self, origin: Origin, error: Mapping[str, Any]) -> Event:
-        """The job will not be tried again; `error` is `describe`'s."""
-        return self._event(origin, "failed", {"error": dict(error)})
+    def failed(self, origin: Origin, error: Mapping[str, Any], *, refused: bytes | None = None) -> Event:
+        """The job will not be tried again; `error` is `describe`'s.
 
-    def refused(self, origin: Origin, error: Mapping[str, Any], *, which: str) -> Event:
-        """An event can never run; `which` tells it from others that name the same job.
-
-        The job's own outcome, if it is known or comes later as it should be, is no duplicate of this one.
+        `refused` is the body of an event that can never run: what it said, and why not, tells it from others that name
+        the same job, whose own outcome, if it is known or comes later as it should be, is no duplicate of this one.
         """
-        return self._event(origin, "failed", {"error": dict(error)}, name=f"refused/{which}")
+        name = ""
+        if refused is not None:
+            name = "refused/" + hashlib.sha256(f"{error['message']}\0".encode() + refused).hexdigest()[:16]
+        return self._event(origin, "failed", {"error": dict(error)}, name=name)
 
     def cancelled(self, origin: Origin) -> Event:
         """Somebody asked for the end of the job."""

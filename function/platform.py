@@ -22,7 +22,7 @@ from function.formats import (
 )
 from function.invalid import Invalid, from_pydantic, path, show
 from function.model import EMPTY, Items, Map, Model, Whole
-from function.peers import Databases, Dns, Monitoring, NatsServers
+from function.peers import Databases, Dns, Monitoring, NatsServers, Peer
 from function.sizes import SizeProfile
 from function.spec import Egress, StoreRef
 
@@ -153,6 +153,9 @@ class Platform(Model):
     """Who reads the metrics."""
     llm_egress: LlmEgress = LlmEgress()
     """Which networks outside the cluster claims may open."""
+    cluster_egress: Annotated[Items[Peer], Field(max_length=32)] = ()
+    """Pods of the cluster that every executor may connect to beside those above: a collector of traces, a model, a tool
+    server."""
     scheduling: Scheduling = Scheduling()
     """Where claims may run."""
     pod_metadata: PodMetadata = PodMetadata()

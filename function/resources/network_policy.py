@@ -45,6 +45,7 @@ def render(claim: Claim, platform: Platform) -> NetworkPolicy:
                 *_nats(claim, platform),
                 _to(platform.databases.postgres),
                 _to(platform.databases.dragonfly),
+                *map(_to, platform.cluster_egress),
                 *map(_outside, claim.llm_egress),
             ],
         },

@@ -94,13 +94,14 @@ class Watch(AgentMiddleware[Any, Any]):
         sent, received = (usage["input_tokens"], usage["output_tokens"]) if usage else (0, 0)
         self._metrics.count_tokens(self._model, sent=sent, received=received)
         said = answer.response_metadata
-        reason = said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason") or ""
+        reason = said.get("finish_reason") or said.get("stop_reason") or said.get("done_reason")
         attributes: dict[str, str | int | tuple[str, ...]] = {
             "gen_ai.usage.input_tokens": sent,
             "gen_ai.usage.output_tokens": received,
             "gen_ai.response.model": str(said.get("model_name") or said.get("model") or self._model)[:NAME_LENGTH],
-            "gen_ai.response.finish_reasons": (str(reason)[:NAME_LENGTH],),
         }
+        if reason:
+            attributes["gen_ai.response.finish_reasons"] = (str(reason)[:NAME_LENGTH],)
         if self._traces.content:
             attributes["gen_ai.output.messages"] = _text(answer.model_dump())
         traces.annotate(**attributes)

@@ -225,6 +225,16 @@ def test_nats_outside_the_cluster_is_where_the_platform_says():
     assert spec["egress"][1] == {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": tcp(4443)}
 
 
+def test_pods_that_the_platform_names_are_reached_whatever_a_claim_closes():
+    collector = {"namespace": "monitoring", "podLabels": {"app": "collector"}, "port": 4318}
+    given = input_(clusterEgress=[collector, {"namespace": "models", "port": 8000}])
+    spec = render("network-policy", given, network={"llmEgress": []})["spec"]
+    assert spec["egress"][2 + len(DATABASES) :] == [
+        {"to": [within("monitoring", app="collector")], "ports": tcp(4318)},
+        {"to": [within("models")], "ports": tcp(8000)},
+    ]
+
+
 def test_no_rule_is_without_peers_or_ports():
     for spec in ({}, {"network": {"llmEgress": [], "ingressFrom": []}}, {"natsUrl": "nats://nats"}):
         policy = render("network-policy", **spec)["spec"]

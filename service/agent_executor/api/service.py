@@ -17,7 +17,6 @@ from typing import Any
 
 import psycopg
 import structlog
-from nats.aio.client import Client
 from psycopg_pool import PoolTimeout
 
 from agent_executor import garbage
@@ -30,6 +29,7 @@ from agent_executor.services import broker, built_in, database, redis, sandbox
 from agent_executor.services.broker import Broker
 from agent_executor.services.dead_letters import DeadLetters
 from agent_executor.services.jobs import Jobs
+from agent_executor.services.nats_client import Client
 from agent_executor.services.nats_consumer import Consumer
 from agent_executor.services.outbox import Outbox
 from agent_executor.services.redis import LiveEvents

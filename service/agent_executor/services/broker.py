@@ -9,12 +9,12 @@ from collections.abc import Mapping
 import nats.errors
 import nats.js.errors
 import structlog
-from nats.aio.client import Client
 
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
 from agent_executor.services import streams
 from agent_executor.services.headers import length
+from agent_executor.services.nats_client import Client
 from agent_executor.services.results import referred
 from agent_executor.settings import Settings
 

@@ -237,7 +237,7 @@ def new_job(incoming: Incoming, event: JobExecutionEvent) -> NewJob:
         trace_id=event.trace_id,
         received=incoming.body,
         headers=incoming.headers,
-        subject=incoming.subject or "http",
+        subject=json.clean(incoming.subject or "http"),  # a server takes a NUL in it
         definition=event.agent_definition,
         definition_hash=definitions.digest(event.agent_definition),
         input=event.input_payload,

@@ -17,6 +17,7 @@ from agent_executor.models.jobs import Event
 from agent_executor.services.broker import Broker
 from agent_executor.services.cloudevents import Malformed
 from agent_executor.services.headers import length
+from agent_executor.services.json import REPLACEMENT
 from agent_executor.services.redis import LiveEvents
 from agent_executor.services.results import MESSAGE_LIMIT, Origin, Results, describe, header_value
 from agent_executor.settings import Settings
@@ -47,7 +48,9 @@ def of_message(message: Msg) -> Received:
     """A JetStream message as it came."""
     meta = message.metadata
     place = f"{meta.stream}/{meta.sequence.stream}/{meta.timestamp.timestamp()}"
-    return Received(message.data, message.headers or {}, message.subject.rpartition(".")[2], place)
+    # A subject may hold what its next reader's client stumbles over.
+    token = "".join(one if one.isprintable() else REPLACEMENT for one in message.subject.rpartition(".")[2])
+    return Received(message.data, message.headers or {}, token, place)
 
 
 class DeadLetters:

@@ -11,7 +11,7 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import nats.errors
@@ -26,6 +26,7 @@ from agent_executor.models.verdict import BURIED, Bury, Verdict
 from agent_executor.services import cloudevents, streams
 from agent_executor.services.cloudevents import Incoming, Malformed
 from agent_executor.services.dead_letters import DeadLetters, of_message
+from agent_executor.services.settlement import Settlement
 from agent_executor.settings import Settings
 
 log = structlog.get_logger()
@@ -33,7 +34,6 @@ log = structlog.get_logger()
 REQUEST_SECONDS = 5.0  # how long one request waits at the server
 LOOK_SECONDS = 0.5  # how often a reconnect is looked for
 STOP_SECONDS = 1.0
-ACK_SECONDS = 2.0
 PATIENCE = (0.5, 10.0)  # seconds between attempts to make streams again: first, longest
 AWAY_SECONDS = 2.0
 IDLE = ("404", "408")  # answers to a request that found nothing
@@ -59,6 +59,7 @@ class Consumer:
         self._dead_letters = dead_letters
         self._observer = observer
         self._jetstream = client.jetstream()
+        self._settlement = Settlement(client, settings.nats_stream)
         self._ack_wait = settings.nats_ack_wait_seconds
         self._stopping = asyncio.Event()
         self._inbox = client.new_inbox()
@@ -108,10 +109,15 @@ class Consumer:
             self._observer.count("redeliveries")
         else:
             self._observer.measure("queue_wait", max(time.time() - message.metadata.timestamp.timestamp(), 0.0))
-        async with self._kept_alive(message):
+        origin = await self._settlement.origin()
+        async with self._settlement.kept_alive(message, origin, self._ack_wait / 3):
             verdict = await self._judge(message)
         # A verdict that was reached is carried out, whoever goes away meanwhile.
-        await asyncio.shield(self._answer(message, verdict))
+        await asyncio.shield(self._settlement.settle(message, origin, verdict))
+        if verdict.settle in ("ack", "term"):
+            self._observer.count("processed")
+        if verdict.failed:
+            self._observer.count("failed")
 
     async def _judge(self, message: Msg) -> Verdict:
         received = of_message(message)
@@ -132,36 +138,6 @@ class Consumer:
             self._observer.count("dead_letters")
 
         return await self._handler.handle(incoming, bury, delivery=message.metadata.num_delivered)
-
-    async def _answer(self, message: Msg, verdict: Verdict) -> None:
-        if verdict.settle in ("ack", "term"):
-            self._observer.count("processed")
-        if verdict.failed:
-            self._observer.count("failed")
-        # A lost answer is a redelivery, which finds the job finished, or free.
-        with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
-            match verdict.settle:
-                case "ack":
-                    await message.ack_sync(timeout=ACK_SECONDS)
-                case "again":
-                    await message.nak(delay=verdict.seconds or None)
-                case "term":
-                    await message.term()
-
-    @contextlib.asynccontextmanager
-    async def _kept_alive(self, message: Msg) -> AsyncIterator[None]:
-        async def beat() -> None:
-            while True:
-                await asyncio.sleep(self._ack_wait / 3)
-                # A missed beat costs a redelivery at most, which finds the job busy.
-                with contextlib.suppress(nats.errors.Error, OSError):
-                    await message.in_progress()
-
-        heart = asyncio.create_task(beat())
-        try:
-            yield
-        finally:
-            heart.cancel()
 
     async def _take(self) -> Msg | None:
         """One message, or None after an idle request."""
@@ -233,6 +209,7 @@ class Consumer:
                 for difference in found.drift:
                     log.warning("consumer: not as wanted", difference=difference)
                 self._ack_wait = found.ack_wait
+                self._settlement.forget()
                 self._ready = True
                 self._repairs += 1
 

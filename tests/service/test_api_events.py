@@ -11,7 +11,7 @@ import redis.asyncio
 
 from agent_executor.api import events
 from tests.support.api import ECHO, Api, path, plan, serving
-from tests.support.runtime import caller
+from tests.support.runtime import caller, job
 from tests.support.servers import own_servers
 
 SLOW = plan(
@@ -114,6 +114,18 @@ async def test_an_interrupt_ends_a_stream_until_it_is_answered_and_then_only_the
     assert [event["seq"] for event in await _streamed(told, "completed", 0)] == [1, 2**32 + 1, 2**32 + 2]
     assert [event["seq"] for event in await _streamed(told, "completed", 2)] == [2**32 + 1, 2**32 + 2]
     assert [event["data"] for event in await _streamed([], "interrupted", 0)] == [{"status": "interrupted"}]
+
+
+async def test_a_job_whose_event_was_refused_before_it_was_right_has_a_stream_of_its_own(env: dict[str, str]) -> None:
+    async with serving(env) as api:
+        given = job(SLOW)
+        refused = await api.http.post("/", json={**given, "trace_id": ""})
+        assert refused.status_code == 400
+        assert refused.json()["job_id"] == given["job_id"]
+        assert (await api.http.post("/", json=given)).status_code == 202
+        told = await api.events(given["job_id"])
+        assert [event["seq"] for event in told] == list(range(1, len(told) + 1))
+        assert told[-1]["data"] == {"status": "completed"}
 
 
 async def test_a_stream_survives_dragonfly_and_then_tells_what_the_row_knows(env: dict[str, str]) -> None:

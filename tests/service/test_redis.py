@@ -212,3 +212,31 @@ async def forwarded(port, to):
         yield
     finally:
         server.close()
+
+
+@pytest.mark.parametrize("script", [None, "return redis.call('NO-SUCH-COMMAND')"], ids=["script", "one by one"])
+async def test_the_end_of_an_event_that_was_refused_makes_way_for_its_job(env, job_id, monkeypatch, script):
+    if script:
+        monkeypatch.setattr(redis, "_SCRIPT", script)
+    async with sender(env) as (client, events):
+        for _ in range(2):
+            await events.end(job_id, "", "failed", unless_begun=True)
+            await events.flush()
+        assert [message["event_type"] for message in await replay(client, job_id)] == ["end"]
+        heard = await listened(client, job_id, 2)
+        emit = events.stream(job_id, "t", 1)
+        for kind in ("on_state_update", "end"):
+            emit(kind, {"status": "failed"})
+        assert [message["seq"] for message in await heard] == [1, 2]
+        assert [message["seq"] for message in await replay(client, job_id)] == [1, 2]
+
+
+async def test_an_end_that_is_not_a_jobs_last_one_leaves_it_to_be_said(env, job_id):
+    async with sender(env) as (client, events):
+        await events.end(job_id, "", "failed", unless_begun=True)
+        await events.flush()
+        for status in ("failed", "failed", "interrupted", "completed", "completed"):
+            await events.end(job_id, "t", status)
+            await events.flush()
+        told = [message["data"]["status"] for message in await replay(client, job_id)]
+        assert told == ["failed", "interrupted", "completed"]

@@ -135,7 +135,9 @@ async def _last_word(service: Parts, job_id: str, after: int) -> dict[str, Any] 
 
 
 async def _went_on(service: Parts, end: dict[str, Any]) -> bool:
-    """Whether this `end` is that of an interrupt which has been answered since."""
+    """Whether this `end` is that of an interrupt which has been answered since, or of an event that was refused."""
+    if end["seq"] == redis.REFUSED:
+        return True  # there is a job with this id, and that was not its event
     if end["data"].get("status") != "interrupted":
         return False
     if await redis.replay(service.watchers, end["job_id"], end["seq"], count=1):

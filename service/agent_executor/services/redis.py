@@ -35,6 +35,7 @@ RETRY_SECONDS = 0.5
 CALL_SECONDS = 2.0
 FOLLOW_SECONDS = 1.0
 EPOCH_BITS = 32  # a worker of a later epoch counts above all its predecessors, whatever they sent
+REFUSED, REFUSED_ID = 0, "0-1"  # the `seq` of the end that an event without a job has, and its id in the log
 PASSED = "equal or smaller"
 """What a server says of an id that is not above the last one. Whatever else keeps a log from growing, such as a full
 memory, keeps nobody from hearing of the job."""
@@ -67,6 +68,11 @@ class _Message:
     seq: int
     body: bytes
     kept: bool = False
+
+    @property
+    def id(self) -> str:
+        """In the log, where 0-0 is none."""
+        return f"{self.seq}-0" if self.seq != REFUSED else REFUSED_ID
 
 
 class LiveEvents:
@@ -114,15 +120,18 @@ class LiveEvents:
     async def end(self, job_id: str, trace_id: str, status: str, *, unless_begun: bool = False) -> None:
         """Make sure that a finished job's log ends with `end`: its worker may have died before it said so.
 
-        With `unless_begun` only if nothing was said at all: a malformed event may bear the id of a job that runs.
+        With `unless_begun` it is that of an event which was refused, and said only if nothing was said at all: the job
+        whose id it bears may run, or come later. So it counts as nothing, and leaves the log with the job's first word.
         """
         try:
             entries: Any = await self._client.xrevrange(f"{channel(job_id)}:log", count=1)
         except TROUBLE:
             return
         last: dict[str, Any] = json.loads(entries[0][1][b"event"]) if entries else {}
-        if last.get("event_type") != "end" and not (last and unless_begun):
-            self._put(job_id, trace_id, last.get("seq", 0) + 1, "end", {"status": status})
+        seq = REFUSED if unless_begun else last.get("seq", 0) + 1
+        said = last.get("event_type") == "end" and last["data"] == {"status": status} and last["seq"] != REFUSED
+        if not (said or (last and unless_begun)):
+            self._put(job_id, trace_id, seq, "end", {"status": status})
 
     def _put(self, job_id: str, trace_id: str, seq: int, event_type: str, data: dict[str, Any]) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat()
@@ -171,7 +180,7 @@ class LiveEvents:
     async def _send_by_script(self, batch: list[_Message]) -> None:
         """A batch as one command, which costs this process a fifth of what its parts do."""
         logs = [f"{channel(message.job_id)}:log" for message in batch]
-        bodies = [part for message in batch for part in (f"{message.seq}-0", message.body)]
+        bodies = [part for message in batch for part in (message.id, message.body)]
         answer: Any = self._client.eval(_SCRIPT, len(logs), *logs, self._length, self._expiry, *bodies)
         await answer
 
@@ -179,10 +188,11 @@ class LiveEvents:
         pipeline = self._client.pipeline(transaction=False)
         for message in batch:
             log, fields = f"{channel(message.job_id)}:log", {"event": message.body}
-            pipeline.xadd(log, fields, id=f"{message.seq}-0", maxlen=self._length, approximate=True)  # type: ignore[arg-type]
+            pipeline.xadd(log, fields, id=message.id, maxlen=self._length, approximate=True)  # type: ignore[arg-type]
             pipeline.expire(log, self._expiry)
+            pipeline.xdel(log, REFUSED_ID if message.seq == 1 else "0-0")
         answers = await pipeline.execute(raise_on_error=False)
-        for message, answer in zip(batch, answers[::2], strict=True):
+        for message, answer in zip(batch, answers[::3], strict=True):
             message.kept = message.kept or PASSED not in str(answer)
             if message.kept:
                 pipeline.publish(channel(message.job_id), message.body)
@@ -191,8 +201,9 @@ class LiveEvents:
 
 _SCRIPT = f"""
 for i, log in ipairs(KEYS) do
-    local body = ARGV[2 * i + 2]
-    local kept = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[1], ARGV[2 * i + 1], 'event', body)
+    local id, body = ARGV[2 * i + 1], ARGV[2 * i + 2]
+    local kept = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[1], id, 'event', body)
+    if id == '1-0' then redis.pcall('XDEL', log, '{REFUSED_ID}') end
     if type(kept) ~= 'table' or not string.find(kept.err, '{PASSED}', 1, true) then
         redis.call('PUBLISH', string.sub(log, 1, -5), body)
         redis.call('EXPIRE', log, ARGV[2])
@@ -213,13 +224,12 @@ async def follow(client: redis.asyncio.Redis, job_id: str, after: int = 0) -> As
     None stands for a second without any: the caller may look whether the job still runs. Ends never by itself; raises
     what `TROUBLE` lists when the server is away.
     """
-    key = f"{channel(job_id)}:log"
+    key, last = f"{channel(job_id)}:log", f"{after}-0"
     while True:
-        answer: Any = await client.xread({key: f"{after}-0"}, count=100, block=int(FOLLOW_SECONDS * 1000))
+        answer: Any = await client.xread({key: last}, count=100, block=int(FOLLOW_SECONDS * 1000))
         if not answer:
             yield None
             continue
-        for _, fields in answer[0][1]:
-            message = json.loads(fields[b"event"])
-            after = message["seq"]
-            yield message
+        for id_, fields in answer[0][1]:
+            last = id_
+            yield json.loads(fields[b"event"])

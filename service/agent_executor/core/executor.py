@@ -147,8 +147,7 @@ class Executor:
         if error.type == "invalid_answer":
             return BURIED
         origin = Origin(incoming.job_id, incoming.traceparent, incoming.tracestate)
-        of = None if incoming.kind == "execute" else incoming.body  # then no outcome of the job, which may yet come
-        await self._broker.publish(self._parts.results.failed(origin, describe(error, 1), refused=of))
+        await self._broker.publish(self._parts.results.refused(origin, describe(error, 1), incoming.body))
         await self._parts.events.end(incoming.job_id, incoming.event.trace_id or "", "failed", unless_begun=True)
         return BURIED
 

@@ -71,7 +71,7 @@ class DeadLetters:
         """Store the dead letter of a malformed event, and say everywhere that it failed, once for each content."""
         await self.keep(received, fault, fault.job_id)
         origin = Origin(fault.job_id, fault.traceparent)
-        await self._broker.publish(self._results.failed(origin, describe(fault, 1), refused=received.body))
+        await self._broker.publish(self._results.refused(origin, describe(fault, 1), received.body))
         await self._events.end(fault.job_id, "", "failed", unless_begun=True)
 
 

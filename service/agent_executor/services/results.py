@@ -46,16 +46,17 @@ class Results:
         """The job did what it was asked; a result that is too large is fetched from `/jobs/{id}/result`."""
         return self._event(origin, "completed", {"result": result})
 
-    def failed(self, origin: Origin, error: Mapping[str, Any], *, refused: bytes | None = None) -> Event:
-        """The job will not be tried again; `error` is `describe`'s.
+    def failed(self, origin: Origin, error: Mapping[str, Any]) -> Event:
+        """The job will not be tried again; `error` is `describe`'s."""
+        return self._event(origin, "failed", {"error": dict(error)})
 
-        `refused` is the body of an event that can never run: what it said, and why not, tells it from others that name
-        the same job, whose own outcome, if it is known or comes later as it should be, is no duplicate of this one.
+    def refused(self, origin: Origin, error: Mapping[str, Any], received: bytes) -> Event:
+        """An event, of this body, never became a job's.
+
+        The outcome of the job that it names, if that is known or asked for rightly later, is no duplicate of this one.
         """
-        name = ""
-        if refused is not None:
-            name = "refused/" + hashlib.sha256(f"{error['message']}\0".encode() + refused).hexdigest()[:16]
-        return self._event(origin, "failed", {"error": dict(error)}, name=name)
+        which = hashlib.sha256(f"{error['message']}\0".encode() + received).hexdigest()[:16]
+        return self._event(origin, "failed", {"error": dict(error)}, name=f"refused/{which}")
 
     def cancelled(self, origin: Origin) -> Event:
         """Somebody asked for the end of the job."""
@@ -76,7 +77,7 @@ class Results:
             "time": datetime.datetime.now(datetime.UTC).isoformat(),
             "datacontenttype": "application/json",
         }
-        headers = {"Nats-Msg-Id": header_value(id_), "Content-Type": STRUCTURED}
+        headers = {"Nats-Msg-Id": header_value(id_ + of), "Content-Type": STRUCTURED}
         _add_trace(attributes, headers, origin.traceparent, origin.tracestate)
         payload = json.dump({**attributes, "data": {"job_id": origin.job_id, **data}})
         room = self._max_payload() - sum(len(name) + len(value) + 4 for name, value in headers.items()) - 64

@@ -14,6 +14,7 @@ TOKENS = {
     "a vertical tab": b"a\x0bb",
     "a form feed": b"a\x0cb",
     "a NUL": b"a\0b",
+    "as long as it may be": b"x" * 4040,
     "not ASCII": "é\u00a0\u2028".encode(),
 }
 

@@ -26,6 +26,7 @@ REASON = "Agent-Executor-Reason"
 CUT = "Agent-Executor-Original-Length"  # bytes of a body that had to be cut
 MARGIN = 160  # bytes for the header above and a message id of our own
 MOST_HEADERS = 65_535  # bytes of headers that JetStream stores with a message
+LONGEST_TOKEN = 200  # characters
 MESSAGE_ID = "nats-msg-id"
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110's token: what NATS clients can write
 
@@ -48,8 +49,10 @@ def of_message(message: Msg) -> Received:
     """A JetStream message as it came."""
     meta = message.metadata
     place = f"{meta.stream}/{meta.sequence.stream}/{meta.timestamp.timestamp()}"
-    # A subject may hold what its next reader's client stumbles over.
-    token = "".join(one if one.isprintable() else REPLACEMENT for one in message.subject.rpartition(".")[2])
+    # A subject may hold what its next reader's client stumbles over, and be as long as a publisher's line to the server
+    # may be: ours has more in it, and the server's answer to one that is too long is the end of the connection.
+    token = message.subject.rpartition(".")[2][:LONGEST_TOKEN]
+    token = "".join(one if one.isprintable() else REPLACEMENT for one in token)
     return Received(message.data, message.headers or {}, token, place)
 
 

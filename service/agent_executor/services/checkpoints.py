@@ -9,6 +9,7 @@ raises `LeaseLost` and leaves nothing. `setup()` is never called: migrations own
 """
 
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -22,6 +23,7 @@ from langgraph.checkpoint.base import (
     CheckpointTuple,
     get_serializable_checkpoint_metadata,
 )
+from langgraph.checkpoint.base import id as ids
 from langgraph.checkpoint.postgres.aio import AsyncPostgresSaver
 from langgraph.checkpoint.serde.types import ERROR, TASKS, _DeltaSnapshot
 from psycopg import AsyncCursor
@@ -38,6 +40,7 @@ from agent_executor.services.writer import Rows, Writer
 # A first node that takes longer has its input's checkpoints stored meanwhile. Long against what LangGraph needs to come
 # to a node's end, on a busy machine too: sent by themselves, they are a commit that the next one waits for.
 HOLD_SECONDS = 0.05
+LAST = "_last_v6_timestamp"  # the time in the id that the library made last; the next one's is above it
 
 
 class Saver(AsyncPostgresSaver):
@@ -62,7 +65,10 @@ class Saver(AsyncPostgresSaver):
                 await self._send_held(fence)
         if fence and fence.empty:
             return None
-        return await retried(self._pool, lambda: super(Saver, self).aget_tuple(config))
+        found = await retried(self._pool, lambda: super(Saver, self).aget_tuple(config))
+        if found:
+            _go_on_above(found.checkpoint["id"])
+        return found
 
     async def aput(
         self,
@@ -190,6 +196,18 @@ class Saver(AsyncPostgresSaver):
             together.add(rows)
             await self._writer.store(together, linger=linger)
             fence.empty = fence.empty and together.taken_back
+
+
+def _go_on_above(checkpoint_id: str) -> None:
+    """Make ids above this one from now on, whatever the clock says: a job's newest checkpoint is the highest.
+
+    The clock that made it may have been another pod's, and ahead of ours.
+    """
+    with contextlib.suppress(ValueError):  # of another kind
+        made = uuid.UUID(checkpoint_id)
+        if made.version == 6:
+            at = (made.int >> 80) << 12 | (made.int >> 64) & 0xFFF  # RFC 9562, section 5.6
+            vars(ids)[LAST] = max(vars(ids)[LAST] or 0, at)
 
 
 def _is_last(checkpoint: Checkpoint, fence: Fence) -> bool:

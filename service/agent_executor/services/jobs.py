@@ -3,8 +3,9 @@
 One worker at a time: `claim` hands out a lease and a new epoch, and whatever a worker writes names its epoch, so a
 worker that lost its lease changes nothing. Every function is one statement, hence one round trip and one transaction,
 and harmless to do twice, since after a lost connection nobody knows whether it was done.
-Times are the database's: of pods' clocks only the order of a job's checkpoints is made. A lease that runs out was not
-given back, so its owner died: that counts as a failure, and a job that kills its pod is buried like any other.
+Times are the database's; a pod's clock orders only the checkpoints that it adds to those it has found. A lease that
+runs out was not given back, so its owner died: that counts as a failure, and a job that kills its pod is buried like
+any other.
 
 States: queued -> running -> completed | failed | cancelled, and running -> interrupted -> (resume) queued.
 """

@@ -267,3 +267,26 @@ async def test_old_finished_jobs_are_removed_with_everything_they_left(jobs, poo
             rows = await (await connection.execute(f"SELECT DISTINCT {column} FROM {table}")).fetchall()
             assert old.job_id not in {row[0] for row in rows}, table
             assert unpublished.job_id in {row[0] for row in rows}, table
+
+
+async def test_jobs_that_left_too_much_for_one_statement_are_removed_by_fewer(migrated, monkeypatch):
+    monkeypatch.setattr(database, "STATEMENT_SECONDS", 0.3)
+    async with database.pool(migrated.dsn, schema="agent_executor", size=2) as pool:
+        jobs = Jobs(pool)
+        async with pool.connection() as connection:
+            for job in [new_job() for _ in range(30)]:
+                await jobs.claim(job, **LEASE)
+                await connection.execute(
+                    "INSERT INTO checkpoints (thread_id, checkpoint_id, checkpoint) VALUES (%s, 'c', '{}')",
+                    (job.job_id,),
+                )
+            await connection.execute(
+                "CREATE FUNCTION much() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN PERFORM pg_sleep(0.05); RETURN OLD; END'"
+            )
+            await connection.execute(
+                "CREATE TRIGGER much BEFORE DELETE ON checkpoints FOR EACH ROW EXECUTE PROCEDURE much()"
+            )
+            await connection.execute("UPDATE jobs SET state = 'failed', finished_at = now() - interval '8 days'")
+        assert await jobs.purge(older_than_days=7) == 30
+        assert not await jobs.page(limit=1)

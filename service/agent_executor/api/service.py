@@ -151,9 +151,7 @@ class Service:
             self._executor.abandon()
             await self._ends(self._working, HAND_OVER_SECONDS)
         await self._events.flush()
-        with contextlib.suppress(
-            psycopg.Error, PoolTimeout, TimeoutError
-        ):  # another pod's relay publishes what is left
+        with contextlib.suppress(psycopg.Error, TimeoutError):  # another pod's relay publishes what is left
             async with asyncio.timeout(HAND_OVER_SECONDS):
                 left = await self._outbox.flush()
                 log.info("service: stopped", unpublished=left)
@@ -183,10 +181,13 @@ class Service:
         pause = random.uniform(*FIRST_PURGE_SECONDS)  # noqa: S311  # spreads the load
         while True:
             await asyncio.sleep(pause)
-            with contextlib.suppress(psycopg.Error, PoolTimeout):  # the next time will do
+            try:
                 purged = await self._jobs.purge(older_than_days=self._settings.job_retention_days)
-                pause = PURGE_SECONDS
-                log.info("service: old jobs removed", jobs=purged)
+            except psycopg.Error as error:  # the next time will do
+                log.warning("service: old jobs not removed", error=type(error).__name__)
+                continue
+            pause = PURGE_SECONDS
+            log.info("service: old jobs removed", jobs=purged)
 
     async def _sweep(self) -> None:
         """End jobs that nobody will bring again, now and then, beside other pods."""

@@ -3,9 +3,8 @@
 One worker at a time: `claim` hands out a lease and a new epoch, and whatever a worker writes names its epoch, so a
 worker that lost its lease changes nothing. Every function is one statement, hence one round trip and one transaction,
 and harmless to do twice, since after a lost connection nobody knows whether it was done.
-Times are the database's; a pod's clock orders only the checkpoints that it adds to those it has found. A lease that
-runs out was not given back, so its owner died: that counts as a failure, and a job that kills its pod is buried like
-any other.
+Times are the database's: of pods' clocks only the order of a job's checkpoints is made. A lease that runs out was not
+given back, so its owner died: that counts as a failure, and a job that kills its pod is buried like any other.
 
 States: queued -> running -> completed | failed | cancelled, and running -> interrupted -> (resume) queued.
 """
@@ -15,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg.rows import dict_row
 from psycopg_pool import AsyncConnectionPool
 
@@ -177,13 +177,16 @@ class Jobs:
         return [Job(**row) for row in await self._rows(sql.LIST, parameters)]
 
     async def purge(self, *, older_than_days: float) -> int:
-        """Remove jobs that finished longer ago, with their checkpoints and events; returns how many.
-
-        Works in batches and beside other pods. A job with an unpublished event stays until that is out.
-        """
-        purged = 0
-        while rows := await self._rows(sql.PURGE, {"days": older_than_days, "batch": PURGE_BATCH}):
-            purged += len(rows)
+        """Remove jobs that ended longer ago, and have told it, with all that they left; returns how many."""
+        purged, batch = 0, PURGE_BATCH
+        while batch:
+            try:
+                rows = await self._rows(sql.PURGE, {"days": older_than_days, "batch": batch})
+                purged, batch = purged + len(rows), batch if rows else 0
+            except psycopg.errors.QueryCanceled:  # so many have left more than can be removed in its time
+                if batch == 1:
+                    raise
+                batch = max(batch // 10, 1)
         return purged
 
     async def _claim(self, statement: str, parameters: Mapping[str, Any]) -> Claimed | Busy | Finished:

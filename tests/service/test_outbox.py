@@ -1,4 +1,5 @@
 import asyncio
+import tracemalloc
 
 import psycopg
 import pytest
@@ -145,3 +146,20 @@ async def test_a_mark_that_fails_is_made_up_for(pool, broker, monkeypatch):
             await box._mark()
     assert await box.flush() == 0
     assert broker.deliveries == [done.id]
+
+
+async def test_large_events_that_were_left_are_not_held_together(pool):
+    for _ in range(20):
+        await finished(pool, b"x" * 1_000_000)
+    published = []
+
+    async def publish(sent):
+        published.append(len(sent.payload))
+
+    tracemalloc.start()
+    try:
+        assert await Outbox(pool, publish).relay() == 20
+        assert tracemalloc.get_traced_memory()[1] < 8_000_000
+    finally:
+        tracemalloc.stop()
+    assert published == [1_000_000] * 20

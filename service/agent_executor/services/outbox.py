@@ -100,8 +100,13 @@ class Outbox:
             async with self._pool.connection() as connection, connection.transaction():
                 cursor = connection.cursor(row_factory=dict_row, binary=True)
                 await cursor.execute(_TAKE, {"older_than": older_than, "batch": BATCH, "refused": list(self._refused)})
-                events = [event_of(row) for row in await cursor.fetchall()]
-                sent = [event.id for event in events if await self._published(event)]
+                sent = []
+                for taken in await cursor.fetchall():
+                    # One at a time: together, large ones are more than a small pod has memory for.
+                    await cursor.execute(_LOAD, taken)
+                    event = event_of(await anext(cursor))
+                    if await self._published(event):
+                        sent.append(event.id)
                 await connection.execute(_MARK, {"sent": sent})
             published += len(sent)
             if len(sent) + len(self._refused) - refused < BATCH:  # all gone, or the broker is: either way, later
@@ -145,12 +150,15 @@ class Outbox:
 
 
 _TAKE = """
-SELECT event_id, job_id AS event_job_id, subject AS event_subject, headers AS event_headers, payload AS event_payload
-FROM outbox
+SELECT event_id FROM outbox
 WHERE published_at IS NULL AND created_at < now() - make_interval(secs => %(older_than)s)
     AND event_id <> ALL(%(refused)s)
 ORDER BY created_at LIMIT %(batch)s
 FOR UPDATE SKIP LOCKED
+"""
+_LOAD = """
+SELECT event_id, job_id AS event_job_id, subject AS event_subject, headers AS event_headers, payload AS event_payload
+FROM outbox WHERE event_id = %(event_id)s
 """
 _MARK = "UPDATE outbox SET published_at = now() WHERE event_id = ANY(%(sent)s) AND published_at IS NULL"
 _DEPTH = "SELECT count(*) FROM outbox WHERE published_at IS NULL"

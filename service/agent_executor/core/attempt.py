@@ -66,6 +66,7 @@ class Attempt:
     _span: Span = field(default_factory=Span)
     _began: float = field(default_factory=time.monotonic)
     _closing: bool = False
+    _over: bool = False
 
     def __post_init__(self) -> None:
         """Watch for the first live event."""
@@ -104,6 +105,7 @@ class Attempt:
                 if self.stopped is None:  # else we broke it off, and what it said then means nothing
                     raise
             finally:
+                self._over = True
                 keeper.cancel()
                 await asyncio.gather(self._work, keeper, return_exceptions=True)
                 await self.launch.forget()
@@ -201,7 +203,8 @@ class Attempt:
 
     async def _keep_lease(self) -> None:
         """Renew, and learn of a cancellation; while the database is away nobody else can claim the job either."""
-        while True:
+        # A cancellation alone may be lost: the pool forgets one that comes in the moment in which it has a connection.
+        while not self._over:
             await asyncio.sleep(self.parts.settings.job_lease_seconds / RENEWALS)
             try:
                 held = await self._renewed()

@@ -77,7 +77,7 @@ class Results:
             "time": datetime.datetime.now(datetime.UTC).isoformat(),
             "datacontenttype": "application/json",
         }
-        headers = {"Nats-Msg-Id": header_value(id_ + of), "Content-Type": STRUCTURED}
+        headers = {"Nats-Msg-Id": header_value(id_), "Content-Type": STRUCTURED}
         _add_trace(attributes, headers, origin.traceparent, origin.tracestate)
         payload = json.dump({**attributes, "data": {"job_id": origin.job_id, **data}})
         room = self._max_payload() - sum(len(name) + len(value) + 4 for name, value in headers.items()) - 64

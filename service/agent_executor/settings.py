@@ -149,7 +149,7 @@ class Settings(BaseModel):
 
     max_concurrent_jobs: Slots = Field(5, description="Jobs that one pod runs at a time.")
     job_timeout_seconds: JobSeconds = Field(
-        3600.0, description="Wall clock of one job, over all its attempts; at most half a day."
+        3600.0, description="Wall clock of one job at work, over all its attempts; at most half a day."
     )
     job_max_attempts: Attempts = Field(5, description="Counted failures (crashes too) after which a job is buried.")
     job_retry_delay_seconds: RetrySeconds = Field(5.0, description="First delay before a new attempt; it doubles.")

@@ -219,7 +219,7 @@ async def test_pages_hold_every_job_once_and_newest_first(jobs):
     assert [job.job_id for job in await jobs.page(limit=9, state="completed")] == []
 
 
-async def test_time_spent_leaves_out_the_wait_for_a_person(jobs, pool):
+async def test_time_spent_is_that_at_work_and_leaves_out_every_wait(jobs, pool):
     job = new_job()
     await jobs.claim(job, **LEASE)
 
@@ -233,10 +233,21 @@ async def test_time_spent_leaves_out_the_wait_for_a_person(jobs, pool):
     await jobs.resume(job.job_id, "e", 1)
     claimed = await jobs.reclaim(job.job_id, **LEASE)
     assert 3600 <= claimed.seconds_spent < 3610
+    await an_hour_passes()
     await jobs.release(job.job_id, 2)
     await an_hour_passes()
     claimed = await jobs.reclaim(job.job_id, **LEASE)
-    assert 7200 <= claimed.seconds_spent < 7210, "the delay between attempts counts"
+    assert 7200 <= claimed.seconds_spent < 7210, "no pod had it"
+    await jobs.fail_attempt(job.job_id, 3, {})
+    await an_hour_passes()
+    claimed = await jobs.reclaim(job.job_id, **LEASE)
+    assert 7200 <= claimed.seconds_spent < 7210, "its retry was not due"
+    async with pool.connection() as connection:
+        await connection.execute(
+            "UPDATE jobs SET clock_started_at = now() - interval '3 hours', lease_expires = now() - interval '2 hours'"
+        )
+    claimed = await jobs.reclaim(job.job_id, owner="another", lease_seconds=30)
+    assert 10800 <= claimed.seconds_spent < 10810, "its pod died, and there was no other"
 
 
 async def test_old_finished_jobs_are_removed_with_everything_they_left(jobs, pool):

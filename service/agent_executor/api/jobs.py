@@ -32,7 +32,7 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
-    seconds_spent: float = Field(description="Wall clock of all attempts, without waiting for people.")
+    seconds_spent: float = Field(description="Wall clock of all attempts, without any waiting between them.")
 
 
 class JobPage(BaseModel):

@@ -76,7 +76,7 @@ class Claimed:
     interrupts: int  # how often the job was interrupted before
     interrupt: list[dict[str, Any]] | None  # what it asked last, `{id, value}` each
     cancel_requested: bool
-    seconds_spent: float  # wall clock of all attempts, without waiting for people
+    seconds_spent: float  # wall clock of all attempts, without any waiting between them
     definition: dict[str, Any]
     definition_hash: str
     input: Any

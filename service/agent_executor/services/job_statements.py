@@ -3,7 +3,15 @@
 
 _COLUMNS = "job_id, trace_id, received, headers, subject, definition, definition_hash, input, traceparent, tracestate"
 _VALUES = ", ".join(f"%({name})s" for name in _COLUMNS.split(", "))
-_SECONDS_SPENT = "seconds_before + coalesce(extract(epoch FROM now() - clock_started_at), 0)::float8"
+
+
+def _seconds_spent(job: str = "") -> str:
+    """At work: who has lost the lease does nothing any more, and while a job waits for its next try no clock runs."""
+    worked = f"least(now(), {job}lease_expires) - {job}clock_started_at"
+    return f"{job}seconds_before + coalesce(extract(epoch FROM {worked}), 0)::float8"
+
+
+_SECONDS_SPENT = _seconds_spent()
 _STOP_CLOCK = f"seconds_before = {_SECONDS_SPENT}, clock_started_at = NULL"
 CLOSE = f"owner = NULL, lease_expires = NULL, {_STOP_CLOCK}, updated_at = now(), finished_at = now()"
 _OURS = "job_id = %(job_id)s AND epoch = %(epoch)s AND state = 'running'"
@@ -14,13 +22,13 @@ ON CONFLICT DO NOTHING
 RETURNING job_id
 """
 
-_LEND = """
+_LEND = f"""
     state = 'running', owner = %(owner)s, epoch = job.epoch + 1,
     lease_expires = now() + make_interval(secs => %(lease)s),
     failures = job.failures + (job.state = 'running' AND job.owner IS DISTINCT FROM %(owner)s)::int,  -- its owner died
     -- A row that was being made when this began is younger than this.
     started_at = coalesce(job.started_at, greatest(now(), job.created_at)),
-    clock_started_at = coalesce(job.clock_started_at, now())
+    seconds_before = {_seconds_spent("job.")}, clock_started_at = now()
 """
 _TAKE = f"{_LEND}, updated_at = now()"
 # A name is of one claim: the same again is the second try of a claim whose answer was lost.
@@ -93,7 +101,7 @@ UPDATE jobs SET lease_expires = now() + make_interval(secs => %(lease)s) WHERE {
 """
 
 RELEASE = f"""
-UPDATE jobs SET state = 'queued', owner = NULL, lease_expires = NULL, failures = failures + %(failed)s,
+UPDATE jobs SET state = 'queued', owner = NULL, lease_expires = NULL, {_STOP_CLOCK}, failures = failures + %(failed)s,
     error = coalesce(%(error)s, error), updated_at = now()
 WHERE {_OURS}
 RETURNING failures

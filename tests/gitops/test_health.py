@@ -86,6 +86,20 @@ def test_a_claim_has_the_health_that_its_conditions_say(script: str) -> None:
     }
 
 
-def test_an_application_has_the_health_that_argo_cd_gave_it() -> None:
-    given = {"status": {"health": {"status": "Degraded", "message": "a pod"}}}
-    assert healths(APPLICATION, [given, {"status": {}}]) == [("Degraded", "a pod"), ("Progressing", "")]
+def test_an_application_has_the_health_that_argo_cd_gave_it_once_it_is_synced() -> None:
+    def application(health: str, sync: str) -> dict[str, Any]:
+        return {"status": {"health": {"status": health}, "sync": {"status": sync}}}
+
+    # Argo CD counts nothing for what is not there yet, so an Application is Healthy in the middle of its first sync.
+    waiting = ("Progressing", "waiting until it is Synced")
+    cases: list[tuple[dict[str, Any], tuple[str, str]]] = [
+        ({"status": {}}, ("Progressing", "")),
+        ({"status": {"health": {"status": "Degraded", "message": "a pod"}}}, ("Degraded", "a pod")),
+        ({"status": {"health": {"status": "Healthy"}}}, waiting),
+        (application("Healthy", "OutOfSync"), waiting),
+        (application("Healthy", "Synced"), ("Healthy", "")),
+        (application("Progressing", "Synced"), ("Progressing", "")),
+        (application("Degraded", "OutOfSync"), ("Degraded", "")),
+        (application("Suspended", "OutOfSync"), ("Suspended", "")),
+    ]
+    assert healths(APPLICATION, [given for given, _ in cases]) == [wanted for _, wanted in cases]

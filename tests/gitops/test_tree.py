@@ -76,14 +76,18 @@ def structural(crd: dict[str, Any], version: str) -> Any:
 
 
 @functools.cache
+def structure(kind: str) -> Any:
+    """The schema of a custom kind."""
+    if kind == "AgentExecutor":
+        return structural(read(ROOT / "apis" / "claim" / "definition.yaml")[0], "v1alpha1")
+    module, file, version = CRDS[kind]
+    return structural(read(gomodules.directory(module) / file)[0], version)
+
+
+@functools.cache
 def schema(kind: str) -> Validator:
     """The strict schema of a custom kind."""
-    if kind == "AgentExecutor":
-        found = structural(read(ROOT / "apis" / "claim" / "definition.yaml")[0], "v1alpha1")
-    else:
-        module, file, version = CRDS[kind]
-        found = structural(read(gomodules.directory(module) / file)[0], version)
-    strict = validate.strict(found)
+    strict = validate.strict(structure(kind))
     strict["properties"] |= {"apiVersion": {}, "kind": {}, "metadata": {}}  # the API server's own
     checked: Validator = validate.STRICT(strict)
     return checked
@@ -226,6 +230,38 @@ def test_waves_go_from_what_is_needed_to_what_needs_it() -> None:
         if d.file.startswith("platform/03-intelligence/") and d.body["kind"] != "ConfigMap"
     ]
     assert wave(one("AgentExecutor", "platform/")) == max(inside)
+
+
+def filled_in(given: Any, known: Any, path: str = "", *, atomic: bool = False) -> Iterator[str]:
+    """What the API server would add to the items of atomic lists: keys that have a default and are not given."""
+    if isinstance(given, list):
+        for index, item in enumerate(given):
+            kind = known.get("x-kubernetes-list-type", "atomic")
+            yield from filled_in(item, known.get("items", {}), f"{path}[{index}]", atomic=atomic or kind == "atomic")
+    elif isinstance(given, dict):
+        properties = known.get("properties", {})
+        if atomic:
+            yield from (f"{path}.{key}" for key in properties if "default" in properties[key] and key not in given)
+        for key, value in given.items():
+            yield from filled_in(value, properties.get(key, {}), f"{path}.{key}".lstrip("."), atomic=atomic)
+
+
+# Argo CD compares an atomic list as a whole: what is only filled in would be OutOfSync, and synced again and again.
+@pytest.mark.parametrize("document", [d for d in DOCUMENTS if d.body["kind"] in {*CRDS, "AgentExecutor"}], ids=str)
+def test_lists_say_what_the_api_server_would_fill_in(document: Document) -> None:
+    assert list(filled_in(document.body, structure(document.body["kind"]))) == []
+
+
+def test_the_volumes_of_stateful_sets_say_their_kind() -> None:
+    templates = [claim for d in of("StatefulSet") for claim in d.body["spec"]["volumeClaimTemplates"]]
+    nats = [
+        d.body["spec"]["source"]["helm"]["valuesObject"]
+        for d in of("Application")
+        if d.body["metadata"]["name"] == "nats"
+    ]
+    templates += [values["config"]["jetstream"]["fileStore"]["pvc"]["merge"] for values in nats]
+    assert len(templates) == len(("postgres", "dragonfly", "nats", "nats, highly available"))
+    assert {(claim["apiVersion"], claim["kind"]) for claim in templates} == {("v1", "PersistentVolumeClaim")}
 
 
 KEPT = {"Prune=false", "Delete=false"}

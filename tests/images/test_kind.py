@@ -3,11 +3,14 @@
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
 
 from tests.e2e.lab import janitor, kind, ways
+from tests.e2e.lab.control_plane import ControlPlane
 from tests.images import fakes
 from tools.gomodules import UnavailableError
 
@@ -77,6 +80,26 @@ def test_an_image_that_cannot_be_pulled_is_named_with_what_to_do(
         kind.image()
     what = f"no node image: {kind.IMAGE} cannot be pulled (no such host)"
     assert str(refused.value) == f"{what}; `docker load` it, or name one that is there in E2E_KIND_IMAGE"
+
+
+def test_the_node_keeps_one_dns_pod_of_two_before_any_pod_is_let_onto_it() -> None:
+    asked: list[tuple[str, ...]] = []
+
+    class Api:
+        def kubectl(self, *arguments: str) -> None:
+            asked.append(arguments)
+
+        def until(self, which: str, name: str, *_: object) -> None:
+            asked.append((which, name))
+
+    plane = SimpleNamespace(network=SimpleNamespace(name="aex-1"), api=Api())
+    kind.node(cast("ControlPlane", plane))
+    assert asked == [
+        ("scale", "deployment", "coredns", "--namespace=kube-system", "--replicas=1"),
+        ("uncordon", NODE),
+        ("Node", NODE),
+        ("Deployment", "coredns"),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -89,3 +89,17 @@ async def test_an_idle_executor_goes_to_zero_and_comes_back_on_the_first_message
             with timed("first message to its result"):
                 job_id = await observer.publish(job(ECHO))
                 assert (await observer.result(job_id, 180))["type"] == "dev.my-platform.agent.completed"
+
+
+async def test_a_claim_that_begins_with_none_makes_its_streams_and_takes_its_first_job(
+    pods: Cluster, timed: Timed
+) -> None:
+    scaling = {"minReplicas": 0}
+    with executors.namespace(pods.api) as where, executors.running(pods, where, scaling=scaling) as executor:
+        with timed("READY to no pods"):
+            executor.until_deployed(lambda seen: executor.is_empty(), "no pods", SCALE_IN_SECONDS)
+        executor.ready()
+        async with watching(executor.environment) as observer:
+            with timed("first message to its result"):
+                job_id = await observer.publish(job(ECHO))
+                assert (await observer.result(job_id, 180))["type"] == "dev.my-platform.agent.completed"

@@ -37,6 +37,15 @@ def carried_out(deployment: Any) -> bool:
     return seen and LOUDER in environment(deployment) and counts == {MOST}
 
 
+async def woken(executor: executors.Executor, timed: Timed) -> None:
+    """A claim without pods is READY, and takes its first job."""
+    executor.ready()
+    async with watching(executor.environment) as observer:
+        with timed("first message to its result"):
+            job_id = await observer.publish(job(ECHO))
+            assert (await observer.result(job_id, 180))["type"] == "dev.my-platform.agent.completed"
+
+
 async def test_sixty_slow_jobs_scale_out_and_in_again_and_each_is_done_once(pods: Cluster, timed: Timed) -> None:
     scaling = {"maxReplicas": MOST}
     with executors.namespace(pods.api) as where, executors.running(pods, where, scaling=scaling) as executor:
@@ -84,11 +93,7 @@ async def test_an_idle_executor_goes_to_zero_and_comes_back_on_the_first_message
         with timed("idle to no pods"):
             executor.edit(scaling={"minReplicas": 0})
             executor.until_deployed(lambda seen: executor.is_empty(), "no pods", SCALE_IN_SECONDS)
-        executor.ready()
-        async with watching(executor.environment) as observer:
-            with timed("first message to its result"):
-                job_id = await observer.publish(job(ECHO))
-                assert (await observer.result(job_id, 180))["type"] == "dev.my-platform.agent.completed"
+        await woken(executor, timed)
 
 
 async def test_a_claim_that_begins_with_none_makes_its_streams_and_takes_its_first_job(
@@ -98,8 +103,4 @@ async def test_a_claim_that_begins_with_none_makes_its_streams_and_takes_its_fir
     with executors.namespace(pods.api) as where, executors.running(pods, where, scaling=scaling) as executor:
         with timed("READY to no pods"):
             executor.until_deployed(lambda seen: executor.is_empty(), "no pods", SCALE_IN_SECONDS)
-        executor.ready()
-        async with watching(executor.environment) as observer:
-            with timed("first message to its result"):
-                job_id = await observer.publish(job(ECHO))
-                assert (await observer.result(job_id, 180))["type"] == "dev.my-platform.agent.completed"
+        await woken(executor, timed)

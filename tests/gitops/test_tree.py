@@ -252,14 +252,16 @@ def test_lists_say_what_the_api_server_would_fill_in(document: Document) -> None
     assert list(filled_in(document.body, structure(document.body["kind"]))) == []
 
 
+NATS = {  # the values of its chart, by file
+    d.file: d.body["spec"]["source"]["helm"]["valuesObject"]
+    for d in of("Application")
+    if d.body["metadata"]["name"] == "nats"
+}
+
+
 def test_the_volumes_of_stateful_sets_say_their_kind() -> None:
     templates = [claim for d in of("StatefulSet") for claim in d.body["spec"]["volumeClaimTemplates"]]
-    nats = [
-        d.body["spec"]["source"]["helm"]["valuesObject"]
-        for d in of("Application")
-        if d.body["metadata"]["name"] == "nats"
-    ]
-    templates += [values["config"]["jetstream"]["fileStore"]["pvc"]["merge"] for values in nats]
+    templates += [values["config"]["jetstream"]["fileStore"]["pvc"]["merge"] for values in NATS.values()]
     assert len(templates) == len(("postgres", "dragonfly", "nats", "nats, highly available"))
     assert {(claim["apiVersion"], claim["kind"]) for claim in templates} == {("v1", "PersistentVolumeClaim")}
 
@@ -312,14 +314,7 @@ def test_values_are_the_charts_own(name: str) -> None:
     assert list(keys(source["helm"]["valuesObject"], known)) == []
 
 
-NATS = [
-    d.body["spec"]["source"]["helm"]["valuesObject"] for d in of("Application") if d.body["metadata"]["name"] == "nats"
-]
-
-
-@pytest.mark.parametrize(
-    "values", NATS, ids=[d.file for d in of("Application") if d.body["metadata"]["name"] == "nats"]
-)
+@pytest.mark.parametrize("values", NATS.values(), ids=NATS)
 def test_nats_keeps_messages_in_files_is_watched_and_small(values: dict[str, Any]) -> None:
     config = values["config"]
     assert config["jetstream"]["enabled"]

@@ -13,11 +13,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]  # the first one on a 
 SCRIPTS = [*sorted((ROOT / "scripts").rglob("*.sh")), ROOT / ".ci" / "run"]
 
 
-def said(name: str, *arguments: str | Path) -> str:
+def complaints(*command: str | Path) -> str:
     """What a linter says; nothing where it is content."""
-    command = [pyprograms.program(name, "linters"), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     return f"{done.stdout}{done.stderr}" if done.returncode else ""
+
+
+def said(name: str, *arguments: str | Path) -> str:
+    """What one of the locked linters says."""
+    return complaints(pyprograms.program(name, "linters"), *arguments)
 
 
 def test_hadolint_is_content_with_the_dockerfile() -> None:
@@ -35,14 +39,9 @@ def test_zizmor_is_content_with_the_workflows() -> None:
 
 def actionlint(*arguments: str | Path) -> str:
     """What it says of workflows, and shellcheck of the shell in them; of the repository's own without arguments."""
-    try:
-        program = gobinaries.build("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
-    except gobinaries.UnavailableError as error:
-        pytest.skip(str(error))
+    program = gobinaries.build("actionlint", "github.com/rhysd/actionlint/cmd/actionlint")
     shellcheck = f"-shellcheck={pyprograms.program('shellcheck', 'linters')}"
-    command = [program, "-no-color", "-pyflakes=", shellcheck, *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
-    return f"{done.stdout}{done.stderr}" if done.returncode else ""
+    return complaints(program, "-no-color", "-pyflakes=", shellcheck, *arguments)
 
 
 def test_actionlint_is_content_with_the_workflows() -> None:

@@ -116,11 +116,11 @@ def test_the_trouble_of_pods_is_on_the_claim_once_crossplane_may_read_them(claim
             "AgentExecutor", NAME, where, lambda seen: "resourceRef" in (seen or {}).get("spec", {}), "bound"
         )
         xr = bound["spec"]["resourceRef"]["name"]
-        with timed("claim applied to the missing permission on its composite"):  # two minutes: Crossplane tries so long
-            claims.api.until("XAgentExecutor", xr, "", lambda seen: DENIED in synced(seen), "not permitted", 240)
+        with timed("claim applied to the missing permission on its composite"):
+            claims.api.until("XAgentExecutor", xr, "", lambda seen: DENIED in synced(seen), "not permitted", 3 * TRY)
         with timed("permission given to Synced"):
             may_read_pods(claims)
-            claims.api.until("XAgentExecutor", xr, "", lambda seen: is_true(seen, "Synced"), "synced", 240)
+            claims.api.until("XAgentExecutor", xr, "", lambda seen: is_true(seen, "Synced"), "synced", 3 * TRY)
         (pod,) = until(lambda: claims.api.list("Pod", where, f"app={NAME}"), "a pod", 60)
         image = pod["spec"]["containers"][0]["image"]
         with timed("a pod in trouble to the cause on the claim"):
@@ -137,6 +137,9 @@ def test_the_trouble_of_pods_is_on_the_claim_once_crossplane_may_read_them(claim
 
 
 DENIED = "cannot list required resources"
+# Seconds that Crossplane tries to read what it may not. What it then writes is refused if the composite has changed
+# since the try began, be it by the status of the try before it, and the next try has to say it.
+TRY = 120
 FINE = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": None}
 
 

@@ -139,7 +139,7 @@ class FunctionRunner(grpcv1.FunctionRunnerServiceServicer):
             refused = status.invalid(error.faults)
             return _refusal(refused.reason, f"invalid AgentExecutor: {error}", refused)
         found = {key: observed.resources[key].resource for key in plan.objects if key in observed.resources}
-        judged = {key: judge(kind, key, found) for key, (kind, _) in plan.objects.items()}
+        judged = {key: judge(kind, key, found, plan.claim) for key, (kind, _) in plan.objects.items()}
         explains = causes.asked(plan.claim, judged)
         readiness = rotation.hold(plan.claim, hashes, causes.told(judged, why) if explains else judged)
         objects = [

@@ -111,7 +111,8 @@ def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[
     here = {identity(found, namespace): found for found in observed}
     keys = {key: identity(made, namespace) for key, made in preview.objects.items()}
     seen = {key: here[where] for key, where in keys.items() if where in here}
-    found: Mapping[str, Readiness] = {key: readiness.judge(resources.REGISTRY[key].kind, key, seen) for key in keys}
+    kinds = {key: resources.REGISTRY[key].kind for key in preview.objects}
+    found: Mapping[str, Readiness] = {key: readiness.judge(kinds[key], key, seen, preview.claim) for key in kinds}
     if causes.asked(preview.claim, found):
         found = causes.told(found, causes.known(pods(preview.claim, seen["deployment"], observed)))
     judged = rotation.hold(preview.claim, preview.hashes, found)

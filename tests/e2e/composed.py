@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.e2e.lab import cluster
-from tests.e2e.lab.api import is_true
+from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Lab
 
 NAME = "agent-executor"  # the seed's claim, and so all that it becomes
@@ -18,6 +18,8 @@ COMPOSED = (
     "Secret",
 )
 LEFT_BY_THEM = ("HorizontalPodAutoscaler", "ReplicaSet", "Pod")
+# The status of a pod that serves, where there is no node and it is written by hand.
+FINE = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": None}
 
 
 def applied(lab: Lab, where: str, name: str = NAME, **spec: Any) -> Any:
@@ -35,3 +37,8 @@ def identities(lab: Lab, where: str) -> dict[tuple[str, str], tuple[str, int]]:
         for kind, metadata in found
         if metadata["name"].startswith(NAME)
     }
+
+
+def workload(seen: Any) -> str:
+    """What a claim says of its pods."""
+    return str(condition(seen, "WorkloadAvailable").get("message", ""))

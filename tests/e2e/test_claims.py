@@ -4,11 +4,12 @@ import pytest
 import yaml
 
 from tests.e2e import executors
-from tests.e2e.composed import COMPOSED, NAME, applied, identities
+from tests.e2e.composed import COMPOSED, FINE, NAME, applied, identities, workload
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster
 from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Lab
+from tests.e2e.lab.processes import until
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
 
@@ -86,3 +87,23 @@ def test_the_same_yaml_composes_the_same_on_both_models(claims: Lab, namespaced:
         namespaced.api.delete("AgentExecutor", NAME, there)
         for kind in COMPOSED:
             namespaced.api.until_none(kind, there, "", NAME)
+
+
+def test_a_claim_is_at_its_work_while_pods_are_added(claims: Lab, where: str) -> None:
+    """Without a node the pods have the status that is written here, and the scaler's number of them is set by hand."""
+    applied(claims, where)
+    (pod,) = until(lambda: claims.api.list("Pod", where, f"app={NAME}"), "a pod", 60)
+    claims.api.patch("Pod", pod["metadata"]["name"], where, {"status": FINE}, "status")
+    before = claims.api.until("AgentExecutor", NAME, where, lambda seen: is_true(seen, "WorkloadAvailable"), "one pod")
+    claims.api.patch("Deployment", NAME, where, {"spec": {"replicas": 3}})
+    unavailable = claims.api.until(
+        "Deployment", NAME, where, lambda seen: condition(seen, "Available").get("status") == "False", "unavailable"
+    )
+    assert condition(unavailable, "Progressing")["reason"] == "NewReplicaSetAvailable"
+    after = claims.api.until(
+        "AgentExecutor", NAME, where, lambda seen: workload(seen) == "1 of 3 replicas ready", "what is added"
+    )
+    assert condition(after, "WorkloadAvailable") == {
+        **condition(before, "WorkloadAvailable"),
+        "message": "1 of 3 replicas ready",
+    }

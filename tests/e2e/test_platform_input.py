@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.e2e import executors
-from tests.e2e.composed import NAME, applied
+from tests.e2e.composed import FINE, NAME, applied, workload
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster, parameters
 from tests.e2e.lab.api import condition, is_true
@@ -140,7 +140,6 @@ DENIED = "cannot list required resources"
 # Seconds that Crossplane tries to read what it may not. What it then writes is refused if the composite has changed
 # since the try began, be it by the status of the try before it, and the next try has to say it.
 TRY = 120
-FINE = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}], "containerStatuses": None}
 
 
 def not_pulled(image: str) -> dict[str, Any]:
@@ -161,8 +160,3 @@ def not_pulled(image: str) -> dict[str, Any]:
 def synced(seen: Any) -> str:
     """What a composite says of its last reconcile."""
     return str(condition(seen, "Synced").get("message", ""))
-
-
-def workload(seen: Any) -> str:
-    """What a claim says of its pods."""
-    return str(condition(seen, "WorkloadAvailable").get("message", ""))

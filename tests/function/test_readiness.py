@@ -55,6 +55,7 @@ NAMED = (
 ALL_FIVE = ", ".join(
     f"/zerotouch/prod/agent-executor/postgres/{key}" for key in ("host", "port", "db", "user", "password")
 )
+STILL = "KEDA is paused, and the claim is not: if that stays, look at the ScaledObject's annotations"
 THROUGH = "can be read through ClusterSecretStore aws-parameter-store"
 
 CASES = {
@@ -111,11 +112,10 @@ CASES = {
     "a scaler that is paused": ("ScaledObject", scaler(PAUSED), {}, True, "Paused", "the claim is paused"),
     "a scaler that is paused, of a claim that is not": (
         "ScaledObject", scaler(WORKING, PAUSED), {}, False, "Resuming",
-        "KEDA is paused, and the claim is not: if that stays, look at the ScaledObject's annotations"),
+        STILL),
     "no replicas under a scaler that is paused, of a claim that is not": (
         "Deployment", deployment(replicas=0, ready=0), {"scaled-object": scaler(WORKING, PAUSED)}, False, "ScalerNotReady",
-        "no replicas, and the scaler is not ready: "
-        "KEDA is paused, and the claim is not: if that stays, look at the ScaledObject's annotations"),
+        f"no replicas, and the scaler is not ready: {STILL}"),
     "a scaler that KEDA has not seen": ("ScaledObject", scaler(), {}, False, "WaitingForKeda", "KEDA has not looked at it yet"),
     "a scaler that KEDA has begun to look at": (
         "ScaledObject", scaler(("Ready", "Unknown")), {}, False, "WaitingForKeda", "KEDA has not looked at it yet"),

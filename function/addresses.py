@@ -12,18 +12,19 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_add
 
 from function.invalid import show
 
-DEFAULT_PORTS = {"nats": 4222, "tls": 4222, "ws": 80, "wss": 443}  # as the NATS clients have them
+SCHEMES = ("nats", "tls")  # the service's NATS client speaks no WebSocket
+DEFAULT_PORT = 4222
 MONITORING_PORT = 8222
 MAX_SERVERS = 16
 
 _LABEL = "[A-Za-z0-9]([-A-Za-z0-9]*[A-Za-z0-9])?"
 _HOST = rf"({_LABEL}(\.{_LABEL})*\.?|\[[0-9A-Fa-f:.]+\])"
-_URL = rf"(nats|tls|ws|wss)://{_HOST}(:[0-9]{{1,5}})?/?"
+_URL = rf"(nats|tls)://{_HOST}(:[0-9]{{1,5}})?/?"
 NATS_PATTERN = rf"^{_URL}(,{_URL})*$"
 HOST_PORT_PATTERN = rf"^{_HOST}:[0-9]{{1,5}}$"
 CIDR_PATTERN = "^[0-9A-Fa-f:.]+/[0-9]{1,3}$"
 
-_SERVER = re.compile(rf"(?P<scheme>nats|tls|ws|wss)://(?P<host>{_HOST})(:(?P<port>[0-9]{{1,5}}))?/?")
+_SERVER = re.compile(rf"(?P<scheme>nats|tls)://(?P<host>{_HOST})(:(?P<port>[0-9]{{1,5}}))?/?")
 _PAIR = re.compile(rf"(?P<host>{_HOST}):(?P<port>[0-9]{{1,5}})")
 
 # Where clouds answer a pod with the machine's own credentials, beside the link-local ranges.
@@ -47,11 +48,18 @@ class Server:
     @property
     def service(self) -> tuple[str, str | None] | None:
         """The Service (name, namespace) that the host is, namespace None being the pod's own; None when it is none."""
+        if self.host.startswith("["):
+            return None
         labels = self.host.rstrip(".").split(".")
-        if len(labels) == 1 and not self.host.startswith("["):
+        if len(labels) == 1:
             return labels[0], None
-        if len(labels) == 2 or labels[2:] in (["svc"], ["svc", "cluster", "local"]):
+        if len(labels) == 2:
             return labels[0], labels[1]
+        # With one label more it is a pod's own name, below its headless Service.
+        for end in (["svc"], ["svc", "cluster", "local"]):
+            if labels[-len(end) :] == end and 2 <= len(labels) - len(end) <= 3:
+                name, namespace = labels[: -len(end)][-2:]
+                return name, namespace
         return None
 
     def monitoring(self, namespace: str) -> str:
@@ -97,8 +105,8 @@ def check_host_port(text: str) -> None:
 def _server(url: str, where: str) -> Server:
     if (found := _SERVER.fullmatch(url)) is None:
         scheme = url.partition("://")[0]
-        if re.fullmatch("[a-z][a-z0-9+.-]{0,19}", scheme) and scheme not in DEFAULT_PORTS and "://" in url:
-            msg = f"{where}{scheme!r} is not one of {', '.join(DEFAULT_PORTS)}"
+        if re.fullmatch("[a-z][a-z0-9+.-]{0,19}", scheme) and scheme not in SCHEMES and "://" in url:
+            msg = f"{where}{scheme!r} is not one of {', '.join(SCHEMES)}"
         else:
             msg = f"{where}is not a NATS URL such as nats://nats.nats.svc:4222"
         raise ValueError(msg)
@@ -109,7 +117,7 @@ def _server(url: str, where: str) -> Server:
         msg = f"{where}{e}"
         raise ValueError(msg) from None
     # DNS does not tell NATS.svc from nats.svc, but the label of a namespace does.
-    return Server(found["scheme"], found["host"].lower(), int(found["port"] or DEFAULT_PORTS[found["scheme"]]))
+    return Server(found["scheme"], found["host"].lower(), int(found["port"] or DEFAULT_PORT))
 
 
 def check_port(text: str | None) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from function import images
-from function.addresses import inside, may_be_in, nats_servers, overlap
+from function.addresses import Server, inside, may_be_in, nats_servers, overlap
 from function.invalid import show
 from function.platform import Platform
 from function.pods import PodTemplate
@@ -82,17 +82,29 @@ def _secrets(spec: Spec, platform: Platform) -> Iterator[str]:
 
 
 def _nats(spec: Spec, namespace: str, platform: Platform) -> Iterator[str]:
-    allowed, outside = platform.nats.namespaces, platform.nats.cidrs
     for server in nats_servers(spec.nats_url):
-        service = server.service
-        if service and allowed and (service[1] or namespace) not in allowed:
-            yield f"spec.natsUrl: {show(server.host)} is not in a namespace that the platform allows: {_list(allowed)}"
-        # Its pods could not connect to it, and nothing but a timeout would say so.
-        elif not service and not may_be_in(server.host, outside):
-            yield (
-                f"spec.natsUrl: {show(server.host)} is no Service of the cluster, and not in a network that the "
-                f"platform allows (input.spec.nats.cidrs): {_list(outside)}"
-            )
+        yield from _reached(server, namespace, platform, "spec.natsUrl")
+    asked = spec.nats.monitoring_endpoint
+    if asked is not None and asked != platform.nats.monitoring_endpoint:
+        path, (host, _, port) = "spec.nats.monitoringEndpoint", asked.rpartition(":")
+        server = Server("http", host.lower(), int(port))
+        # It is KEDA that asks there, from where it is.
+        if server.service and server.service[1] is None:
+            yield f"{path}: {show(host)} has no namespace, and KEDA is in another: write {host}.{namespace}.svc:{port}"
+        else:
+            yield from _reached(server, namespace, platform, path)
+
+
+def _reached(server: Server, namespace: str, platform: Platform, path: str) -> Iterator[str]:
+    allowed, outside, service = platform.nats.namespaces, platform.nats.cidrs, server.service
+    if service and allowed and (service[1] or namespace) not in allowed:
+        yield f"{path}: {show(server.host)} is not in a namespace that the platform allows: {_list(allowed)}"
+    # Pods could not connect to it, and nothing but a timeout would say so.
+    elif not service and not may_be_in(server.host, outside):
+        yield (
+            f"{path}: {show(server.host)} is no Service of the cluster, and not in a network that the "
+            f"platform allows (input.spec.nats.cidrs): {_list(outside)}"
+        )
 
 
 def _egress(rule: Egress, allowed: tuple[Egress, ...], path: str) -> Iterator[str]:
@@ -147,13 +159,16 @@ def _pods(pods: PodTemplate, platform: Platform) -> Iterator[str]:
                 f"{_list(allowed.allowed_node_selector_keys)}"
             )
     for n, asked in enumerate(pods.tolerations):
+        value = (asked.value or "") if asked.operator == "Equal" else None  # to Kubernetes none is the empty one
         fits = any(
-            asked.key == bound.key and bound.value in (None, asked.value) and bound.effect in (None, asked.effect)
+            asked.key == bound.key and bound.value in (None, value) and bound.effect in (None, asked.effect)
             for bound in allowed.allowed_tolerations
         )
         if not fits:
             rows = _list(
-                bound.key + (f"={bound.value}" if bound.value else "") + (f":{bound.effect}" if bound.effect else "")
+                bound.key
+                + ("" if bound.value is None else f"={bound.value}")
+                + (f":{bound.effect}" if bound.effect else "")
                 for bound in allowed.allowed_tolerations
             )
             yield f"{path}.tolerations[{n}]: {show(asked.key)} is not a toleration that the platform allows: {rows}"

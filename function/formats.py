@@ -88,7 +88,10 @@ CLAIM_NAME = Format(
     "a name of lower-case letters, digits and '-' that starts with a letter", "^[a-z]([-a-z0-9]*[a-z0-9])?$", 54
 )
 Label = Annotated[str, LABEL_FORMAT]
-SubdomainName = Annotated[str, Format("a name of lower-case letters, digits, '-' and '.'", f"^{SUBDOMAIN}$", 253)]
+_NAME = ("a name of lower-case letters, digits, '-' and '.'", f"^{SUBDOMAIN}$", 253)
+SubdomainName = Annotated[str, Format(*_NAME)]
+# The name of a Secret, where people put what belongs into it.
+SecretName = Annotated[str, Format(*_NAME, echo=False)]
 Quantity = Annotated[str, Format("a Kubernetes quantity such as 250m, 2 or 1.5Gi", quantity.PATTERN, 32)]
 ImageReference = Annotated[
     str,
@@ -175,6 +178,7 @@ EnvName = Annotated[
         "^[A-Za-z_][A-Za-z0-9_]*$",
         253,
         reserved.check_env,
+        echo=False,
         cel=(reserved.ENV_CEL, "is set by the platform, choose another name"),
     ),
 ]

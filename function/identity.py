@@ -22,6 +22,12 @@ MACHINERY = frozenset({
     "publishConnectionDetailsTo", "resourceRef", "resourceRefs", "writeConnectionSecretToRef",
 })  # fmt: skip
 
+# What is in every namespace, or in that one: Crossplane takes over what it finds under a composed object's name.
+KUBERNETES_OWN = {
+    ("default", None): "the ServiceAccount of pods that name none",
+    ("kubernetes", "default"): "the Service of the API server",
+}
+
 
 class Identity(NamedTuple):
     """What everything that is composed is named after, and where it goes."""
@@ -47,10 +53,12 @@ def read(given: Mapping[str, Any], metadata: Mapping[str, Any], spec: Mapping[st
         metadata = reference
     elif kind != CLAIM_KIND:
         faults.append(f"kind: {show(kind)} is not {CLAIM_KIND}, {COMPOSITE_KIND}")
-    return Identity(
-        _checked(metadata, where, "name", CLAIM_NAME, faults),
-        _checked(metadata, where, "namespace", LABEL_FORMAT, faults),
-    )
+    name = _checked(metadata, where, "name", CLAIM_NAME, faults)
+    namespace = _checked(metadata, where, "namespace", LABEL_FORMAT, faults)
+    taken = KUBERNETES_OWN.get((name, None)) or KUBERNETES_OWN.get((name, namespace))
+    if taken is not None:
+        faults.append(f"{where}.name: {show(name)} is {taken}, which would become the claim's: choose another name")
+    return Identity(name, namespace)
 
 
 def _checked(metadata: Mapping[str, Any], where: str, key: str, grammar: Format, faults: list[str]) -> str:

@@ -95,7 +95,9 @@ def _says(detail: ErrorDetails, model: type[BaseModel]) -> str:
         case "string_unicode":
             return "is not valid Unicode"
     wanted = _WANTED.get(kind.partition("_")[0])
-    return f"{show(value)} is not {wanted}" if wanted else detail["msg"]
+    # What stands where a variable belongs may be its value.
+    shown = "it" if detail["loc"][:1] == ("env",) else show(value)
+    return f"{shown} is not {wanted}" if wanted else detail["msg"]
 
 
 _WANTED = {

@@ -206,7 +206,12 @@ def parse(given: object) -> Platform:
 
 
 def _contradictions(platform: Platform) -> Iterator[str]:
-    """What the platform opens for a claim that says nothing, but would allow to none that says it."""
+    """What the platform opens to all by a word left out, or for a claim that says nothing and to none that says it."""
+    if not platform.nats.namespaces and not platform.nats.pod_labels:
+        yield (
+            "input.spec.nats.podLabels: is empty, and so is namespaces: claims could connect to every pod of the "
+            "cluster; name the labels or the namespaces of the NATS pods"
+        )
     for n, rule in enumerate(platform.llm_egress.default or ()):
         if not any(inside(rule.cidr, bound.cidr) for bound in platform.llm_egress.allowed):
             yield f"input.spec.llmEgress.default[{n}].cidr: {show(rule.cidr)} is not inside what is allowed"

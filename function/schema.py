@@ -108,14 +108,19 @@ def _agent_executor(profiles: Mapping[str, SizeProfile]) -> structural.Schema:
     named = (
         f"self.metadata.name.size() <= {CLAIM_NAME.max_length} && self.metadata.name.matches('{CLAIM_NAME.pattern}')"
     )
-    message = f"must be {CLAIM_NAME.says}, at most {CLAIM_NAME.max_length}"
+    rules = [(named, f"must be {CLAIM_NAME.says}, at most {CLAIM_NAME.max_length}")]
+    rules += [
+        (f"self.metadata.name != '{name}'", f"{name} is {taken}, choose another name")
+        for (name, where), taken in identity.KUBERNETES_OWN.items()
+        if where is None  # the namespace is nothing that a rule may read
+    ]
     return {
         "type": "object",
         "description": "An agent executor: its pods, its scaling, its secrets and its network.",
         "required": ["spec"],
         "properties": {"spec": spec, "status": structural.of(Status)},
         "x-kubernetes-validations": [
-            {"rule": f"self.kind != '{identity.CLAIM_KIND}' || ({named})", "message": message}
+            {"rule": f"self.kind != '{identity.CLAIM_KIND}' || ({rule})", "message": message} for rule, message in rules
         ],
     }
 

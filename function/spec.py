@@ -22,6 +22,7 @@ from function.formats import (
     NatsUrls,
     ParameterPath,
     PostgresSchema,
+    SecretName,
     StreamName,
     SubdomainName,
     SubjectPrefix,
@@ -204,12 +205,12 @@ class Spec(Model):
     size: str = "medium"
     """Resource size"""
     nats_url: NatsUrls = "nats://nats.nats.svc:4222"
-    """NATS server URL: nats, tls, ws or wss; several servers of one cluster separated by commas; no credentials."""
-    postgres_connection_secret: SubdomainName = "agent-executor-postgres"  # noqa: S105 - a name
+    """NATS server URL, nats or tls; several servers of one cluster separated by commas; no credentials."""
+    postgres_connection_secret: SecretName = "agent-executor-postgres"  # noqa: S105 - a name
     """Name of secret containing PostgreSQL credentials"""
-    dragonfly_connection_secret: SubdomainName = "agent-executor-dragonfly"  # noqa: S105 - a name
+    dragonfly_connection_secret: SecretName = "agent-executor-dragonfly"  # noqa: S105 - a name
     """Name of secret containing Dragonfly credentials"""
-    llm_keys_secret: SubdomainName = "agent-executor-llm-keys"  # noqa: S105 - a name
+    llm_keys_secret: SecretName = "agent-executor-llm-keys"  # noqa: S105 - a name
     """Name of secret containing LLM API keys"""
     nats: Nats = Nats()
     """The tenant's stream, consumer and subjects."""
@@ -221,7 +222,7 @@ class Spec(Model):
     """Jobs that one pod runs at a time. The size profile's when not given (5 for small, medium and large)."""
     external_secrets: ExternalSecrets = ExternalSecrets()
     """Where the three Secrets come from."""
-    image_pull_secrets: Annotated[Set[SubdomainName], Field(max_length=16)] = ()
+    image_pull_secrets: Annotated[Set[SecretName], Field(max_length=16)] = ()
     """Names of Secrets with registry credentials."""
     env: Annotated[Items[EnvVar], Field(max_length=128, json_schema_extra=LIST_BY_NAME)] = ()
     """Further environment variables of the executor."""

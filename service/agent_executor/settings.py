@@ -42,7 +42,7 @@ def _commas(value: object) -> object:
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$"), Wants("an http or https URL")]
 NatsUrls = Annotated[
     str,
-    Field(pattern=r"^(nats|tls|ws|wss)://[^\s,]+(,\s*(nats|tls|ws|wss)://[^\s,]+)*$", repr=False),
+    Field(pattern=r"^(nats|tls)://[^\s,]+(,\s*(nats|tls)://[^\s,]+)*$", repr=False),
     Wants("one NATS URL or several with commas, such as nats://nats.nats.svc:4222"),
 ]
 Host = Annotated[

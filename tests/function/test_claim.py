@@ -84,7 +84,7 @@ def test_the_lag_threshold_follows_the_concurrency_unless_set():
         ("tls://bus.messaging.svc.cluster.local", "nats-headless.messaging.svc.cluster.local:8222"),
         ("nats://a.team:4222,nats://b.other:4222", "nats-headless.team.svc.cluster.local:8222"),
         ("nats://nats", "nats-headless.ai.svc.cluster.local:8222"),
-        ("wss://nats.example.com", "nats.example.com:8222"),
+        ("tls://nats.example.com", "nats.example.com:8222"),
         ("nats://[2001:db8::1]:4222", "[2001:db8::1]:8222"),
         ("nats://192.0.2.1:4222", "192.0.2.1:8222"),
     ],
@@ -122,6 +122,18 @@ def test_an_empty_list_denies_and_no_list_leaves_it_to_the_platform():
         ({"metadata": {"name": 7, "namespace": "ai"}}, "metadata.name: 7 is not a string"),
         ({"spec": []}, "spec: a list is not an object"),
         ({"spec": None}, "spec: is missing, and is required"),
+        (
+            {"metadata": {"name": "default", "namespace": "ai"}},
+            "metadata.name: 'default' is the ServiceAccount of pods that name none, which would become the claim's",
+        ),
+        (
+            {"metadata": {"name": "kubernetes", "namespace": "default"}},
+            "metadata.name: 'kubernetes' is the Service of the API server, which would become the claim's",
+        ),
+        (
+            {"kind": "XAgentExecutor", "spec": {**SEED, "claimRef": {"name": "default", "namespace": "ai"}}},
+            "spec.claimRef.name: 'default' is the ServiceAccount",
+        ),
         ({"kind": "XAgentExecutor"}, "spec.claimRef: is missing, so this XAgentExecutor has no namespace"),
         ({"kind": "XAgentExecutor", "spec": {**SEED, "claimRef": {"name": "A"}}}, "spec.claimRef.name: 'A' is not"),
     ],
@@ -129,6 +141,11 @@ def test_an_empty_list_denies_and_no_list_leaves_it_to_the_platform():
 def test_a_claim_without_an_identity_is_refused(change, fault):
     found = faults({**HEAD, "metadata": NAMED, "spec": SEED, **change})
     assert any(one.startswith(fault) for one in found), found
+
+
+def test_a_name_that_is_kubernetes_own_elsewhere_is_free():
+    asked = claim.parse({**HEAD, "metadata": {"name": "kubernetes", "namespace": "ai"}, "spec": SEED})
+    assert asked.name == "kubernetes"
 
 
 def test_the_longest_name_leaves_room_for_the_autoscalers():
@@ -196,6 +213,30 @@ BOUNDED = [
         {"natsUrl": "tls://192.0.2.9,tls://[2001:db8::9]:4222"},
         {"nats": {"cidrs": ["2001:db8::/48", "192.0.2.0/24"]}},
         {"nats": {"cidrs": ["192.0.2.0/24", "2001:db9::/48"]}},
+    ),
+    (
+        {"podTemplate": {"tolerations": [{"key": "gpu"}]}},
+        {"scheduling": {"allowedTolerations": [{"key": "gpu", "value": ""}]}},
+        {"scheduling": {"allowedTolerations": [{"key": "gpu", "value": "a"}]}},
+    ),
+    (
+        {"podTemplate": {"tolerations": [{"key": "gpu", "operator": "Exists", "value": ""}]}},
+        {"scheduling": {"allowedTolerations": [{"key": "gpu"}]}},
+        {"scheduling": {"allowedTolerations": [{"key": "gpu", "value": ""}]}},
+    ),
+    (
+        {"natsUrl": "nats://nats-0.nats-headless.team.svc:4222"},
+        {"nats": {"namespaces": ["team"]}},
+        {"nats": {"namespaces": ["nats-headless"], "cidrs": ["192.0.2.0/24"]}},
+    ),
+    *(
+        ({"nats": {"monitoringEndpoint": asked}}, {"nats": opened}, {"nats": closed})
+        for asked, opened, closed in (
+            ("vault.vault.svc:8200", {"namespaces": ["vault", "nats"]}, {"namespaces": ["nats"]}),
+            ("192.0.2.9:8222", {"cidrs": ["192.0.2.0/24"]}, {"cidrs": ["192.0.3.0/24"]}),
+            ("monitor.example.com:8222", {"monitoringEndpoint": "monitor.example.com:8222"}, {}),
+            ("127.0.0.1:8222", {"cidrs": ["127.0.0.0/8"]}, {"cidrs": ["192.0.2.0/24"]}),
+        )
     ),
     (
         {"env": [{"name": "TOOL_NETWORK", "value": "true"}]},

@@ -32,8 +32,7 @@ GOOD = {
         "nats://nats.nats.svc:4222",
         "nats://nats",
         "tls://nats.example.com:4443/",
-        "ws://nats.nats.svc.cluster.local.:8080",
-        "wss://nats.example.com",
+        "nats://nats.nats.svc.cluster.local.:8080",
         "nats://a:4222,nats://b:4222,tls://c",
         "nats://[2001:db8::1]:4222",
         "nats://192.0.2.1:65535",
@@ -41,6 +40,7 @@ GOOD = {
         "nats://1-nats.nats.svc:1",
     ],
     "SubdomainName": ["a", "a.b.c", "1a-2", "a" * 253],
+    "SecretName": ["a", "a.b.c", "1a-2", "a" * 253],
     "HostPort": ["nats-headless.nats.svc.cluster.local:8222", "[2001:db8::1]:8222", "192.0.2.1:1"],
     "Cidr": ["0.0.0.0/0", "203.0.113.0/24", "8.8.8.8/32", "::/0", "2001:db8::/32"],
     "Duration": ["1s", "1h", "1h30m", "1.5h", ".5h", "3600s", "1500ms", "2m0.5s", "8760h"],
@@ -127,6 +127,9 @@ def test_a_registry_is_not_another_one_that_starts_alike():
         ("nats://nats.team:4222", ("nats", "team")),
         ("nats://nats.team.svc:4222", ("nats", "team")),
         ("nats://nats.team.svc.cluster.local.:4222", ("nats", "team")),
+        ("nats://nats-0.nats-headless.team.svc:4222", ("nats-headless", "team")),
+        ("nats://nats-0.nats-headless.team.svc.cluster.local:4222", ("nats-headless", "team")),
+        ("nats://a.b.c.team.svc:4222", None),
         ("nats://nats.example.com:4222", None),
         ("nats://192.0.2.1:4222", None),
         ("nats://[2001:db8::1]:4222", None),
@@ -136,9 +139,8 @@ def test_a_host_is_a_service_of_the_cluster_or_outside(url, service):
     assert addresses.nats_servers(url)[0].service == service
 
 
-def test_a_server_without_a_port_has_its_schemes():
-    urls = "nats://a,tls://a,ws://a,wss://a"
-    assert [server.port for server in addresses.nats_servers(urls)] == [4222, 4222, 80, 443]
+def test_a_server_without_a_port_has_that_of_nats():
+    assert [server.port for server in addresses.nats_servers("nats://a,tls://a")] == [4222, 4222]
 
 
 def test_durations_add_up():

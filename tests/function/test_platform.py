@@ -76,6 +76,7 @@ PROFILE = {"cpu": {"request": "1", "limit": "2"}, "memory": {"request": "1Gi", "
          "input.spec.llmEgress.allowed[0].except[0]: '11.0.0.0/8' is not a part of 10.0.0.0/8"),
         ({**HEAD, "spec": {"scheduling": {"allowedTolerations": ["gpu"]}}}, "input.spec.scheduling.allowedTolerations"),
         ({**HEAD, "spec": {"nats": {"monitoringEndpoint": "http://a:1"}}}, "input.spec.nats.monitoringEndpoint: "),
+        ({**HEAD, "spec": {"nats": {"podLabels": {}}}}, "input.spec.nats.podLabels: is empty, and so is namespaces"),
         ({**HEAD, "spec": {"nats": {"cidrs": ["10.0.0.1/8"]}}}, "input.spec.nats.cidrs[0]: '10.0.0.1/8' has bits set"),
     ],
 )  # fmt: skip

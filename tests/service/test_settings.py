@@ -108,6 +108,11 @@ def test_credentials_in_a_nats_url_are_not_echoed():
     )
 
 
+@pytest.mark.parametrize("url", ["ws://nats:8080", "nats://nats:4222,wss://nats"])
+def test_a_scheme_that_the_nats_client_cannot_is_refused(url):
+    assert complaint(NATS_URL=url).startswith("NATS_URL: ")
+
+
 def test_secrets_never_print():
     given = settings.load(GIVEN | {"OPENAI_API_KEY": CANARY, "NATS_URL": f"nats://u:{CANARY}@nats:4222"})
     assert CANARY not in repr(given) + str(given)

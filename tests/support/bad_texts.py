@@ -45,7 +45,9 @@ NATS_URLS: list[tuple[Any, str]] = [
     ("", "is not a NATS URL"),
     (4222, "4222 is not a string"),
     ("nats.nats.svc:4222", "is not a NATS URL"),
-    ("http://nats:4222", "'http' is not one of nats, tls, ws, wss"),
+    ("http://nats:4222", "'http' is not one of nats, tls"),
+    ("ws://nats:8080", "'ws' is not one of nats, tls"),
+    ("nats://nats:4222,wss://nats", "server 2: 'wss' is not one of nats, tls"),
     ("nats:/nats:4222", "is not a NATS URL"),
     ("nats://", "is not a NATS URL"),
     ("nats://:4222", "is not a NATS URL"),
@@ -102,6 +104,8 @@ SECRET_NAMES: list[tuple[Any, str]] = [
     ("a..b", "is not a name"),
     ("a" * 254, "has 254 characters, the most is 253"),
     (5, "5 is not a string"),
+    (f"postgres://agents:{SECRET}@postgres.databases:5432/agents", "it is not a name"),
+    (f"sk-ant-{SECRET}_", "it is not a name"),
 ]
 
 CRONS: list[tuple[Any, str]] = [

@@ -213,7 +213,7 @@ def test_nothing_is_open_that_a_claim_closes():
 
 
 def test_every_nats_server_of_a_claim_is_reached():
-    spec = render("network-policy", natsUrl="nats://nats.a.svc:4222,wss://nats.b.svc.cluster.local")["spec"]
+    spec = render("network-policy", natsUrl="nats://nats.a.svc:4222,tls://nats.b.svc.cluster.local:443")["spec"]
     labels = {"app.kubernetes.io/name": "nats"}
     assert spec["egress"][1] == {"to": [within("a", **labels), within("b", **labels)], "ports": tcp(443, 4222)}
 

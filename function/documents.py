@@ -14,7 +14,8 @@ from function import yaml_reader
 from function.refusals import UnreadableError
 
 CLAIMS = ("AgentExecutor", "XAgentExecutor")
-PLATFORM = "AgentExecutorPlatform"
+PLATFORM, INPUT_VERSION = "AgentExecutorPlatform", "agentexecutor.fn.bizmatters.io/v1beta1"
+FUNCTION = "function-agent-executor"
 STDIN = "-"
 SUFFIXES = (".yaml", ".yml", ".json")
 MAX_BYTES = 4 * 2**20  # an object in Kubernetes has 1.5 MiB at most
@@ -62,10 +63,10 @@ def platform(name: str) -> Document:
     Raises:
         UnreadableError: not readable, or not exactly one Input in it.
     """
-    found = []
+    found: list[Document] = []
     for document in read(name):
         if document.body.get("kind") == "Composition":
-            found += [Document(document.file, document.line, {}, step) for step in inputs(document.body)]
+            found += inputs(document)
         elif document.body.get("kind") == PLATFORM:
             found.append(document)
     if len(found) != 1:
@@ -75,14 +76,24 @@ def platform(name: str) -> Document:
     return found[0]
 
 
-def inputs(composition: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The platform Inputs among a Composition's steps."""
-    spec = composition.get("spec")
+def inputs(composition: Document) -> Iterator[Document]:
+    """The platform Inputs among a Composition's steps; a step of the function without one has the default platform."""
+    spec = composition.body.get("spec")
     steps = spec.get("pipeline") if isinstance(spec, dict) else None
-    for step in steps if isinstance(steps, list) else []:
+    for number, step in enumerate(steps if isinstance(steps, list) else []):
         given = step.get("input") if isinstance(step, dict) else None
         if isinstance(given, dict) and given.get("kind") == PLATFORM:
-            yield given
+            yield part(composition, f"spec.pipeline[{number}].input", given)
+        elif given is None and isinstance(step, dict):
+            function = step.get("functionRef")
+            if isinstance(function, dict) and str(function.get("name")).endswith(FUNCTION):
+                yield part(composition, f"spec.pipeline[{number}]", {"apiVersion": INPUT_VERSION, "kind": PLATFORM})
+
+
+def part(whole: Document, start: str, body: dict[str, Any]) -> Document:
+    """An object that a document holds, with the lines that its fields have there."""
+    inside = {path.removeprefix(f"{start}."): at for path, at in whole.lines.items() if path.startswith(f"{start}.")}
+    return Document(whole.file, whole.lines.get(start, whole.line), inside, body)
 
 
 def read(name: str) -> list[Document]:
@@ -95,7 +106,7 @@ def read(name: str) -> list[Document]:
         return [document for file in files(name) for document in read(file)]
     try:
         if name == STDIN:
-            data = sys.stdin.buffer.read(MAX_BYTES + 1)
+            data = (sys.stdin or closed()).buffer.read(MAX_BYTES + 1)
         else:
             with open(name, "rb") as file:  # noqa: PTH123 - to Path an empty name is the directory it is called in
                 data = file.read(MAX_BYTES + 1)
@@ -124,13 +135,12 @@ def objects(file: str, parsed: yaml_reader.Parsed) -> Iterator[Document]:
     if body.get("kind") != "List" or not isinstance(items, list):
         yield Document(file, parsed.line, parsed.lines, body)
         return
+    whole = Document(file, parsed.line, parsed.lines, body)
     for number, item in enumerate(items):
         start = f"items[{number}]"
-        line = parsed.lines.get(start, parsed.line)
         if not isinstance(item, dict):
-            raise UnreadableError(f"{file}:{line}: {start} is not an object")
-        inside = {path.removeprefix(f"{start}."): at for path, at in parsed.lines.items() if path.startswith(start)}
-        yield Document(file, line, inside, item)
+            raise UnreadableError(f"{whole.place(start)}: {start} is not an object")
+        yield part(whole, start, item)
 
 
 def files(directory: str) -> Iterator[str]:
@@ -140,6 +150,11 @@ def files(directory: str) -> Iterator[str]:
         for name in sorted(names):
             if name.endswith(SUFFIXES) and not name.startswith("."):
                 yield str(Path(folder, name))
+
+
+def closed() -> NoReturn:
+    """Turn down standard input that is not there."""
+    raise OSError("is closed")
 
 
 def refuse(error: OSError) -> NoReturn:

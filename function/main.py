@@ -7,6 +7,7 @@ and the line it is in, never a traceback. Each command imports what it needs and
 from __future__ import annotations
 
 import gc
+import io
 import json
 import os
 import sys
@@ -17,7 +18,7 @@ import click
 from function.refusals import RefusedError, UnreadableError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from function.sizes import SizeProfile
 
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None, *, profiles: Mapping[str, SizeP
     # No other package's plugin is to see a claim; and looking for some reads the metadata of everything installed.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
+        open_output()
         status = commands.main(arguments, PROGRAM, standalone_mode=False, obj=profiles)
         sys.stdout.flush()
     except RefusedError as error:
@@ -48,6 +50,9 @@ def main(arguments: Sequence[str] | None = None, *, profiles: Mapping[str, SizeP
         status = FAILED
     except (KeyboardInterrupt, click.Abort):
         status = FAILED
+    except SystemExit:
+        # The server has said why it could not start; of a reader that has had enough, click ends with 1.
+        status = FAILED
     except OSError as error:
         # Python would complain once more when it closes stdout: a full disk, or a reader that has had enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,10 +60,24 @@ def main(arguments: Sequence[str] | None = None, *, profiles: Mapping[str, SizeP
     sys.exit(status if isinstance(status, int) else 0)
 
 
+def open_output() -> None:
+    """Write YAML and JSON in what they are written in, whatever the locale is."""
+    if not isinstance(sys.stdout, io.TextIOBase):
+        raise UnreadableError("stdout: is closed")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+
+
 def complain(error: Exception, status: int) -> int:
     """Say what is wrong, and with which exit status to end."""
     click.echo(error, err=True)
     return status
+
+
+def warn(warnings: Iterable[str]) -> None:
+    """Say what is no fault of one claim, and may be one of several."""
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -91,6 +110,7 @@ def render(
 
     found = [document.body for document in documents.read(observed)] if observed else []
     previews = preview.load(files, platform, profiles, found)
+    warn(preview.collisions(previews))
     objects: list[Mapping[str, Any]] = [made for one in previews for made in one.objects.values()]
     if output == "json":
         click.echo(json.dumps({"apiVersion": "v1", "kind": "List", "items": objects}, indent=2, ensure_ascii=False))
@@ -109,7 +129,9 @@ def validate(profiles: Mapping[str, SizeProfile] | None, files: Sequence[str], p
     """Check claims; every fault of every claim is named with its line."""
     from function import preview  # noqa: PLC0415
 
-    for one in preview.load(files, platform, profiles):
+    previews = preview.load(files, platform, profiles)
+    warn(preview.collisions(previews))
+    for one in previews:
         click.echo(f"{one.document.place()}: {one.claim.namespace}/{one.claim.name} is valid")
 
 

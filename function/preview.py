@@ -4,7 +4,7 @@ Invariant: all or nothing. Where one claim of several is invalid, every fault of
 rendered, so that half of a change can never be piped into `kubectl apply`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,13 +12,14 @@ from function import causes, claim, documents, platform, readiness, resources, r
 from function.claim import Claim
 from function.documents import Document
 from function.invalid import Invalid
-from function.model import EMPTY
-from function.observed import at
+from function.model import EMPTY, model_at
+from function.observed import at, text
 from function.platform import Platform
 from function.readiness import Readiness
 from function.refusals import RefusedError, UnreadableError
 from function.resources import Manifest, external_secrets
 from function.sizes import SizeProfile
+from function.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,7 @@ def load(
     faults: list[str] = []
     for document in documents.claims(names):
         try:
-            asked = claim.parse(document.body, settings, offered)
+            asked = claim.parse(as_sent(document.body), settings, offered)
         except Invalid as error:
             faults += located(document, error)
         else:
@@ -60,6 +61,45 @@ def load(
     if faults:
         raise RefusedError("\n".join(faults))
     return found
+
+
+def as_sent(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A claim as the API server hands it on: of declared fields, those that were left blank are not there.
+
+    That is `PruneNonNullableNullsWithoutDefaults` of k8s.io/apiextensions-apiserver: it knows no null in such a field.
+    """
+    return {key: _filled(value, ()) if key == "spec" else value for key, value in body.items()}
+
+
+def _filled(value: Any, steps: tuple[int | str, ...]) -> Any:
+    if isinstance(value, list):
+        return [_filled(entry, (*steps, number)) for number, entry in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    try:
+        declared = {field.alias for field in model_at(Spec, steps).model_fields.values()}
+    except LookupError:  # a map, or nothing that is known
+        return value
+    return {
+        key: _filled(entry, (*steps, key)) for key, entry in value.items() if not (entry is None and key in declared)
+    }
+
+
+def collisions(previews: Iterable[Preview]) -> Iterator[str]:
+    """Of claims that would be in each other's way in one cluster: who makes what another one makes already.
+
+    A warning and no fault, because the claims of a repository may be those of several clusters.
+    """
+    made: dict[tuple[str, str, str], Preview] = {}
+    for one in previews:
+        for manifest in one.objects.values():
+            kind, namespace, name = where = identity(manifest, one.claim.namespace)
+            first = made.setdefault(where, one)
+            if first.claim.name != one.claim.name:
+                yield (
+                    f"{one.document.place()}: {one.claim.namespace}/{one.claim.name} makes {kind} {namespace}/{name}, "
+                    f"as does {first.claim.name} ({first.document.place()}): in one cluster only one of them gets it"
+                )
 
 
 def read_platform(name: str | None) -> Platform:
@@ -104,13 +144,18 @@ def pods(
 def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """What the function would say of a claim, line by line: its objects' readiness and its own conditions.
 
-    `observed` are objects as `kubectl get -o yaml` shows them. One belongs to the claim if it has the kind, name and
-    namespace (the claim's, where it has none) of an object that the claim becomes; others are passed over.
+    `observed` are objects as `kubectl get -o yaml` shows them. One belongs to the claim if Crossplane has noted that
+    on it, or if it has the kind, name and namespace (the claim's, where it has none) of an object that the claim
+    becomes; others are passed over.
     """
     namespace = preview.claim.namespace
     here = {identity(found, namespace): found for found in observed}
-    keys = {key: identity(made, namespace) for key, made in preview.objects.items()}
-    seen = {key: here[where] for key, where in keys.items() if where in here}
+    there = {_composed(found, namespace): found for found in observed}
+    seen = {}
+    for key, made in preview.objects.items():
+        kind, where, name = identity(made, namespace)
+        if known := there.get((kind, where, preview.claim.name, key)) or here.get((kind, where, name)):
+            seen[key] = known
     kinds = {key: resources.REGISTRY[key].kind for key in preview.objects}
     found: Mapping[str, Readiness] = {key: readiness.judge(kinds[key], key, seen, preview.claim) for key in kinds}
     if causes.asked(preview.claim, found):
@@ -123,6 +168,15 @@ def report(preview: Preview, observed: Sequence[Mapping[str, Any]]) -> Iterator[
     for condition in status.conditions(preview.claim, judged):
         said = condition.message and f": {condition.message}"
         yield f"  {condition.type}={condition.holds}, {condition.reason}{said}"
+
+
+def _composed(found: Mapping[str, Any], namespace: str) -> tuple[str, str, str, str]:
+    """What Crossplane notes on an object that it composes: claim and key. A name is what it was in the beginning."""
+    kind, where, _ = identity(found, namespace)
+    # The composite of the namespaced model has the claim's name itself.
+    marks = ("crossplane.io/claim-name", "crossplane.io/composite")
+    owner = next(filter(None, (text(found, "metadata", "labels", mark) for mark in marks)), "")
+    return kind, where, owner, text(found, "metadata", "annotations", "crossplane.io/composition-resource-name")
 
 
 def identity(manifest: Mapping[str, Any], namespace: str = "") -> tuple[str, str, str]:

@@ -47,6 +47,13 @@ def test_an_object_that_comes_or_goes_is_shown_whole(tmp_path: Path, way: str, s
     assert list(found) == [f"ScaledObject {HERE}"]
 
 
+def test_an_object_keeps_its_name_when_its_secret_gets_another(tmp_path: Path) -> None:
+    found = changes(tmp_path, new=SEED.replace("agent-executor-llm-keys", "team-keys"))
+    secret = found[f"ExternalSecret {HERE}-llm-keys"]
+    assert secret == [("spec.target.name", "agent-executor-llm-keys", "team-keys")]
+    assert list(found) == [f"ExternalSecret {HERE}-llm-keys", f"Deployment {HERE}"]
+
+
 def test_another_name_is_another_set_of_objects(tmp_path: Path) -> None:
     found = changes(tmp_path, new=SEED.replace("name: agent-executor\n", "name: second\n"))
     titles = list(found)

@@ -271,6 +271,76 @@ def test_a_reader_that_has_had_enough_is_no_fault_of_ours() -> None:
     assert (done.stdout, done.stderr) == ("---\n", "")
 
 
+def test_a_reader_that_is_gone_is_no_success() -> None:
+    command = f"'{PROGRAM}' render '{CLAIM}' | true; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (main.FAILED, "")
+
+
+@pytest.mark.parametrize(
+    ("closed", "said"),
+    [
+        ("validate '{CLAIM}' >&-", "stdout: is closed\n"),
+        ("diff '{CLAIM}' '{CLAIM}' >&-", "stdout: is closed\n"),
+        ("explain '{CLAIM}' >&-", "stdout: is closed\n"),
+        ("validate - <&-", "stdin: is closed\n"),
+    ],
+)
+def test_what_is_closed_is_said_in_one_line(closed: str, said: str) -> None:
+    command = f"'{PROGRAM}' {closed.format(CLAIM=CLAIM)}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (main.FAILED, "", said)
+
+
+def test_what_is_printed_is_utf_8_in_every_locale(tmp_path: Path) -> None:
+    (tmp_path / "claim.yaml").write_text(SEED + "  env: [{name: ARROW, value: →}]\n", "utf-8")
+    done = subprocess.run(
+        [PROGRAM, "render", tmp_path / "claim.yaml"],
+        env={"PYTHONIOENCODING": "cp1252"},
+        capture_output=True,
+        check=True,
+    )
+    assert 'value: "→"' in done.stdout.decode()
+
+
+def test_claims_that_would_be_in_each_others_way_are_warned_of(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "two.yaml").write_text(f"{SEED}---\n" + SEED.replace("name: agent-executor\n", "name: other\n"))
+    for command in ("validate", "render"):
+        done = run(command, tmp_path / "two.yaml")
+        assert done.status == 0
+        assert done.err.startswith(f"warning: {tmp_path}/two.yaml:")
+        assert len(done.err.splitlines()) == 3
+
+
+COMPOSITION = """\
+apiVersion: apiextensions.crossplane.io/v1
+kind: Composition
+metadata: {name: a}
+spec:
+  mode: Pipeline
+  pipeline:
+  - step: other
+    functionRef: {name: function-auto-ready}
+  - step: ours
+    functionRef: {name: arun4infra-function-agent-executor}
+"""
+
+
+def test_a_step_without_an_input_has_the_default_platform(run: Callable[..., Outcome], tmp_path: Path) -> None:
+    (tmp_path / "composition.yaml").write_text(COMPOSITION)
+    assert run("render", CLAIM, "--platform", tmp_path / "composition.yaml").out == run("render", CLAIM).out
+
+
+def test_a_fault_of_a_compositions_input_is_placed_in_the_composition(
+    run: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    head = "    input:\n      apiVersion: agentexecutor.fn.bizmatters.io/v1beta1\n      kind: AgentExecutorPlatform\n"
+    (tmp_path / "composition.yaml").write_text(f"{COMPOSITION}{head}      spec:\n        nats: {{podLabels: {{}}}}\n")
+    done = run("validate", CLAIM, "--platform", tmp_path / "composition.yaml")
+    assert (done.status, done.out) == (main.FAILED, "")
+    assert done.err.startswith(f"{tmp_path}/composition.yaml:15: input.spec.nats.podLabels: is empty")
+
+
 def test_a_full_disk_is_said_in_one_line() -> None:
     with Path("/dev/full").open("w") as full:
         done = subprocess.run([PROGRAM, "render", CLAIM], stdout=full, stderr=subprocess.PIPE, text=True, check=False)

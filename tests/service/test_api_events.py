@@ -149,14 +149,14 @@ async def test_a_short_absence_of_dragonfly_costs_a_reader_nothing(
     async with serving(env) as api:
         job_id = await api.submit(ECHO)
         told = await api.events(job_id)
-        follow, failures = events.redis.follow, iter([True, True])
+        follow, failures = events.event_log.follow, iter([True, True])
 
         def faulty(*arguments: Any) -> Any:
             if next(failures, False):
                 raise redis.exceptions.ConnectionError
             return follow(*arguments)
 
-        monkeypatch.setattr(events.redis, "follow", faulty)
+        monkeypatch.setattr(events.event_log, "follow", faulty)
         assert await api.events(job_id) == told
 
 
@@ -247,6 +247,6 @@ async def _streamed(log: list[dict[str, Any]], state: str, after: int) -> list[d
         return [message for message in log if message["seq"] > since][:count]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(events.redis, "follow", follow)
-        patch.setattr(events.redis, "replay", replay)
+        patch.setattr(events.event_log, "follow", follow)
+        patch.setattr(events.event_log, "replay", replay)
         return [each async for each in events._messages(Service, Job, after) if each]  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ import pytest
 from agent_executor import embedded, settings
 from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.models.jobs import Event
-from agent_executor.services import broker, redis, streams
+from agent_executor.services import broker, event_log, redis, streams
 from agent_executor.services.broker import Broker
 from agent_executor.services.cloudevents import Malformed
 from agent_executor.services.dead_letters import DeadLetters, Received
@@ -151,5 +151,5 @@ async def test_a_refused_event_is_told_everywhere_once(given, client):
         "error": {"type": "invalid_event", "message": "body: is not JSON", "retryable": False, "attempts": 1},
     }
     assert await stored(client, given.nats_status_stream) == 1
-    assert [one["event_type"] for one in await until(lambda: redis.replay(live, given.nats_stream))] == ["end"]
+    assert [one["event_type"] for one in await until(lambda: event_log.replay(live, given.nats_stream))] == ["end"]
     await live.aclose()

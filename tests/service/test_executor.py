@@ -14,7 +14,7 @@ import pytest
 from agent_executor import settings
 from agent_executor.core import attempt, executor
 from agent_executor.errors import TemporaryError
-from agent_executor.services import redis
+from agent_executor.services import event_log, redis
 from agent_executor.services.broker import Broker
 from tests.service import malformed
 from tests.support.graphs import ECHO, agent, call, calls, configured, plan
@@ -57,7 +57,7 @@ async def query(env, statement, *parameters):
 async def log_of(env, job_id):
     client = redis.connect(settings.load(env))
     try:
-        return await redis.replay(client, job_id)
+        return await event_log.replay(client, job_id)
     finally:
         await client.aclose()
 

@@ -38,7 +38,7 @@ def test_the_names_of_the_contract_are_there_from_the_start() -> None:
 
 def test_every_metric_is_described_with_its_unit() -> None:
     described = list(Metrics().described())
-    assert len({each.name for each in described}) == len(described) == 17
+    assert len({each.name for each in described}) == len(described) == 18
     for each in described:
         assert each.name.startswith("agent_executor_")
         assert each.text.endswith(".")

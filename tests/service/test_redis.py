@@ -8,7 +8,8 @@ import pytest
 
 from agent_executor import embedded, settings
 from agent_executor.services import redis
-from agent_executor.services.redis import LiveEvents, channel, follow, replay
+from agent_executor.services.event_log import follow, replay
+from agent_executor.services.redis import LiveEvents, channel
 
 
 @contextlib.asynccontextmanager

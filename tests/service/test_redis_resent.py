@@ -12,7 +12,8 @@ import redis.asyncio
 
 from agent_executor import settings
 from agent_executor.services import redis as live
-from agent_executor.services.redis import LiveEvents, channel, replay
+from agent_executor.services.event_log import replay
+from agent_executor.services.redis import LiveEvents, channel
 
 REFUSING = "return redis.call('NO-SUCH-COMMAND')"
 WAYS = pytest.mark.parametrize("script", [live._SCRIPT, REFUSING], ids=["by script", "one by one"])

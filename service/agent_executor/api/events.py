@@ -19,7 +19,7 @@ from agent_executor.api.identifiers import UNKNOWN, JobId
 from agent_executor.api.jobs import Service
 from agent_executor.api.parts import Parts
 from agent_executor.models.jobs import Job
-from agent_executor.services import redis
+from agent_executor.services import event_log, redis
 from agent_executor.services.json import dump
 
 AWAY_SECONDS = 0.5
@@ -76,7 +76,7 @@ async def _messages(service: Parts, job: Job, after: int) -> AsyncIterator[dict[
     job_id, ended, troubles = job.job_id, _ending(job, after), 0
     while not service.stopping.is_set():
         try:
-            async for message in redis.follow(service.watchers, job_id, after):
+            async for message in event_log.follow(service.watchers, job_id, after):
                 troubles = 0
                 if message is not None:
                     after = message["seq"]
@@ -140,7 +140,7 @@ async def _went_on(service: Parts, end: dict[str, Any]) -> bool:
         return True  # there is a job with this id, and that was not its event
     if end["data"].get("status") != "interrupted":
         return False
-    if await redis.replay(service.watchers, end["job_id"], end["seq"], count=1):
+    if await event_log.replay(service.watchers, end["job_id"], end["seq"], count=1):
         return True
     job = await service.jobs.get(end["job_id"])
     return job is not None and job.state in ("queued", "running")

@@ -70,7 +70,7 @@ class Service:
         self._nats = Client()
         self._redis = redis.connect(settings)
         self._watchers = redis.connect(settings, connections=WATCHERS)
-        self._events = LiveEvents(self._redis, settings)
+        self._events = LiveEvents(self._redis, settings, metrics.lost_events.inc)
         store = Broker(self._nats, settings)
         results = Results(settings, store.max_payload)
         writer = Writer(self._pool, measure=metrics.checkpoint.observe)

@@ -13,7 +13,7 @@ import datetime
 import json
 import math
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,6 @@ BATCH_MESSAGES = 20
 BUFFER_BYTES = 32 * 1024 * 1024
 RETRY_SECONDS = 0.5
 CALL_SECONDS = 2.0
-FOLLOW_SECONDS = 1.0
 EPOCH_BITS = 32  # a worker of a later epoch counts above all its predecessors, whatever they sent
 REFUSED, REFUSED_ID = 0, "0-1"  # the `seq` of the end that an event without a job has, and its id in the log
 PASSED = "equal or smaller"
@@ -78,8 +77,11 @@ class _Message:
 class LiveEvents:
     """The one sender of a process; `run` belongs to a task of its own."""
 
-    def __init__(self, client: redis.asyncio.Redis, settings: Settings) -> None:
-        self._client = client
+    def __init__(
+        self, client: redis.asyncio.Redis, settings: Settings, lost: Callable[[int], object] = lambda _: None
+    ) -> None:
+        """`lost` hears of how many events no log has: they did not fit into the buffer, or the server refused them."""
+        self._client, self._lost = client, lost
         self._length = settings.event_log_length
         self._expiry = math.ceil(settings.event_log_seconds)
         self._buffer: deque[_Message] = deque()
@@ -87,7 +89,7 @@ class LiveEvents:
         self._filled = asyncio.Event()
         self._sending: asyncio.Lock = asyncio.Lock()
         self._away = False
-        self._scripts = True
+        self._scripts, self._keeps = True, True
         self.dropped = 0
 
     def stream(self, job_id: str, trace_id: str, epoch: int) -> Callable[[str, dict[str, Any]], None]:
@@ -146,6 +148,7 @@ class LiveEvents:
         body = dump(message)
         if self._bytes + len(body) > BUFFER_BYTES and event_type != "end":
             self.dropped += 1
+            self._lost(1)
             return
         self._bytes += len(body)
         self._buffer.append(_Message(job_id, seq, body))
@@ -159,7 +162,10 @@ class LiveEvents:
             try:
                 await (self._send_by_script(batch) if self._scripts else self._send_one_by_one(batch))
             except TROUBLE as error:
-                if self._scripts and isinstance(error, redis.exceptions.ResponseError):
+                if isinstance(error, redis.exceptions.ReadOnlyError):
+                    # It was a master until now. Where it was found, there is another one, or will be.
+                    await self._client.connection_pool.disconnect(inuse_connections=False)
+                elif self._scripts and isinstance(error, redis.exceptions.ResponseError):
                     self._scripts = False
                     log.info("live events: sent one by one, as scripts are refused", error=str(error)[:80])
                     return True
@@ -181,8 +187,8 @@ class LiveEvents:
         """A batch as one command, which costs this process a fifth of what its parts do."""
         logs = [f"{channel(message.job_id)}:log" for message in batch]
         bodies = [part for message in batch for part in (message.id, message.body)]
-        answer: Any = self._client.eval(_SCRIPT, len(logs), *logs, self._length, self._expiry, *bodies)
-        await answer
+        asked: Any = self._client.eval(_SCRIPT, len(logs), *logs, self._length, self._expiry, *bodies)
+        self._kept(*(await asked or ()))
 
     async def _send_one_by_one(self, batch: list[_Message]) -> None:
         pipeline = self._client.pipeline(transaction=False)
@@ -191,45 +197,42 @@ class LiveEvents:
             pipeline.xadd(log, fields, id=message.id, maxlen=self._length, approximate=True)  # type: ignore[arg-type]
             pipeline.expire(log, self._expiry)
             pipeline.xdel(log, REFUSED_ID if message.seq == 1 else "0-0")
-        answers = await pipeline.execute(raise_on_error=False)
-        for message, answer in zip(batch, answers[::3], strict=True):
+        answers = (await pipeline.execute(raise_on_error=False))[::3]
+        refused = [one for one in answers if isinstance(one, Exception) and PASSED not in str(one)]
+        if away := next((one for one in refused if isinstance(one, redis.exceptions.ReadOnlyError)), None):
+            raise away
+        for message, answer in zip(batch, answers, strict=True):
             message.kept = message.kept or PASSED not in str(answer)
             if message.kept:
                 pipeline.publish(channel(message.job_id), message.body)
         await pipeline.execute(raise_on_error=False)
+        self._kept(len(refused), *map(str, refused[:1]))
+
+    def _kept(self, refused: int = 0, why: str | bytes = "") -> None:
+        """Say, once, that the log does not grow: whoever listens hears the job, who comes later does not."""
+        if refused:
+            self._lost(refused)
+        if self._keeps and refused:
+            said = why.decode(errors="replace") if isinstance(why, bytes) else why
+            log.warning("live events: told, but not kept", error=said[:80])
+        elif not (self._keeps or refused):
+            log.info("live events: kept again")
+        self._keeps = not refused
 
 
 _SCRIPT = f"""
+local refused, why = 0, ''
 for i, log in ipairs(KEYS) do
     local id, body = ARGV[2 * i + 1], ARGV[2 * i + 2]
     local kept = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[1], id, 'event', body)
     if id == '1-0' then redis.pcall('XDEL', log, '{REFUSED_ID}') end
-    if type(kept) ~= 'table' or not string.find(kept.err, '{PASSED}', 1, true) then
+    local err = type(kept) == 'table' and kept.err or ''
+    if string.sub(err, 1, 9) == 'READONLY ' then return redis.error_reply(err) end
+    if not string.find(err, '{PASSED}', 1, true) then
+        if err ~= '' then refused, why = refused + 1, err end
         redis.call('PUBLISH', string.sub(log, 1, -5), body)
         redis.call('EXPIRE', log, ARGV[2])
     end
 end
+return {{refused, why}}
 """
-
-
-async def replay(client: redis.asyncio.Redis, job_id: str, after: int = 0, count: int = 1000) -> list[dict[str, Any]]:
-    """At most `count` messages of a job's log with a `seq` above `after`; empty once they have expired."""
-    entries: Any = await client.xrange(f"{channel(job_id)}:log", min=f"({after}-0", count=count)
-    return [json.loads(fields[b"event"]) for _, fields in entries]
-
-
-async def follow(client: redis.asyncio.Redis, job_id: str, after: int = 0) -> AsyncIterator[dict[str, Any] | None]:
-    """A job's messages with a `seq` above `after`, as they come, without a gap.
-
-    None stands for a second without any: the caller may look whether the job still runs. Ends never by itself; raises
-    what `TROUBLE` lists when the server is away.
-    """
-    key, last = f"{channel(job_id)}:log", f"{after}-0"
-    while True:
-        answer: Any = await client.xread({key: last}, count=100, block=int(FOLLOW_SECONDS * 1000))
-        if not answer:
-            yield None
-            continue
-        for id_, fields in answer[0][1]:
-            last = id_
-            yield json.loads(fields[b"event"])

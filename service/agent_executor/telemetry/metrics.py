@@ -54,6 +54,9 @@ class Metrics:
         self.lost_leases = counter("lost_leases", "Jobs that were stopped because another process has them now.")
         self.dead_letters = counter("dead_letters", "Messages copied to the dead-letter stream.")
         self.outbox_depth = gauge("outbox_depth", "Results that are stored and not yet published.")
+        self.lost_events = counter(
+            "live_events_lost", "Live events that no log keeps: dropped, or refused by Dragonfly."
+        )
         self.tokens = counter("tokens", "Tokens by model and direction.", "model", "direction")
         self.loop_lag = gauge("event_loop_lag_seconds", "How late the event loop woke up, the last time it was asked.")
         for outcome in OUTCOMES:

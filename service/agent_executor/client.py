@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -42,9 +43,12 @@ class Client:
         headers = {b"Authorization": f"Bearer {self.token}".encode(errors="surrogateescape")} if self.token else {}
         # No proxy of the environment: the token is for this service alone.
         try:
-            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=SECONDS, trust_env=False)
-        except httpx.InvalidURL as error:
-            raise ClientError(f"{self.url[:80]}: is no address: {error}") from None
+            known = httpx.URL(self.url)
+        except httpx.InvalidURL:  # whose text may have a part of a password
+            known = httpx.URL()
+        if known.scheme not in ("http", "https") or not known.host or (known.port or 80) > 65535:
+            raise ClientError(f"{shown(self.url)}: is no address, and would be right as http://HOST:PORT")
+        self._http = httpx.Client(base_url=known, headers=headers, timeout=SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
         """Itself."""
@@ -83,7 +87,7 @@ class Client:
                 trouble = f"no connection ({type(error).__name__})"
             failures += 1
             if failures > RECONNECTS:
-                raise ClientError(f"{self.url}: {trouble}")
+                raise ClientError(f"{shown(self.url)}: {trouble}")
             time.sleep(PAUSE_SECONDS)
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -119,10 +123,15 @@ class Client:
                     raise ClientError(_problem(answer))
                 found = _json(answer)
         except TROUBLE as error:
-            raise ClientError(f"{self.url}: no connection ({type(error).__name__})") from None
+            raise ClientError(f"{shown(self.url)}: no connection ({type(error).__name__})") from None
         if not isinstance(found, dict) or wanted not in found:
             raise ClientError(_stranger(answer))
         return found
+
+
+def shown(address: str) -> str:
+    """An address as it may be printed: short, and without the password of its user."""
+    return re.sub("://.*@", "://", address)[:80]
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -92,7 +92,20 @@ class Local:
         (["cancel", os.fsdecode(b"\xff"), "--url", "http://127.0.0.1:9"], {}, 1, "http://127.0.0.1:9: no connection"),
         (["cancel", "x", "--url", "http://127.0.0.1:9"], {}, 1, "http://127.0.0.1:9: no connection (ConnectError)"),
         (["cancel", "x", "--url", "http://[::1"], {}, 1, "http://[::1: is no address"),
-        (["cancel", "x", "--url", "nonsense"], {}, 1, "nonsense: no connection (UnsupportedProtocol)"),
+        (
+            ["cancel", "x", "--url", "nonsense"],
+            {},
+            1,
+            "nonsense: is no address, and would be right as http://HOST:PORT",
+        ),
+        *(
+            ([command, "x", "--url", url], {}, 1, f"{url}: is no address")
+            for command in ("watch", "cancel")
+            for url in ("127.0.0.1:8080", "ftp://a.example", "http://", "http://a:99999")
+        ),
+        (["cancel", "x", "--url", "http://u:s3cret@127.0.0.1:9"], {}, 1, "http://127.0.0.1:9: no connection"),
+        (["cancel", "x", "--url", "http://u:s3/c@ret@127.0.0.1:9"], {}, 1, "http://127.0.0.1:9: is no address"),
+        (["watch", "x", "--url", "http://u:s3cret@[::1"], {}, 1, "http://[::1: is no address"),
     ],
 )
 def test_what_is_wrong_is_one_line_and_a_status(

@@ -7,12 +7,14 @@ import httpx
 import pytest
 
 from agent_executor.api import intake
+from agent_executor.services.jobs import Jobs
 from agent_executor.settings import load
 from tests.support.api import ECHO, Api, path, plan, serving
 from tests.support.runtime import caller, job, until
 
 STRUCTURED = "application/cloudevents+json"
 SLOW = plan({"text": "slow", "delay_ms": 1500})
+SLOWER = plan({"text": "slower", "delay_ms": 60_000})
 
 
 def event(data: dict[str, object], **more: object) -> dict[str, object]:
@@ -114,6 +116,50 @@ async def test_a_length_that_is_a_lie_is_refused(env: dict[str, str], head: str,
         writer.close()
         assert int(line.split()[1]) in status
         assert (await api.http.get("/health")).is_success
+
+
+@pytest.mark.parametrize(
+    ("head", "token", "status"),
+    [
+        ("Content-Type: application/json\r\nContent-Length: 9999999", None, 413),
+        ("Content-Type: text/plain\r\nContent-Length: 9", None, 415),
+        ("Content-Type: application/json\r\nContent-Encoding: gzip\r\nContent-Length: 9", None, 415),
+        ("Content-Type: application/json\r\nContent-Length: 9", "secret", 401),
+    ],
+)
+async def test_after_an_answer_before_the_body_the_connection_ends(
+    env: dict[str, str], head: str, token: str | None, status: int
+) -> None:
+    async with serving(env, wait=False, **({"AGENT_EXECUTOR_API_TOKEN": token} if token else {})) as api:
+        reader, writer = await asyncio.open_connection("127.0.0.1", api.http.base_url.port)
+        writer.write(f"POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n{head}\r\n\r\n".encode())
+        answer = await asyncio.wait_for(reader.read(), 5)  # to its end
+        writer.close()
+    assert int(answer.split()[1]) == status
+    assert b"connection: close" in answer.lower()
+
+
+async def test_who_hangs_up_while_waiting_for_a_result_is_not_waited_for(
+    env: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The looks at the job's row end with the connection."""
+    looks: list[float] = []
+    outcome = Jobs.outcome
+
+    async def counted(self: Jobs, job_id: str) -> object:
+        looks.append(asyncio.get_running_loop().time())
+        return await outcome(self, job_id)
+
+    monkeypatch.setattr(Jobs, "outcome", counted)
+    monkeypatch.setattr(intake, "LONGEST_LOOK", 0.05)
+    async with serving(env) as api:
+        given = job(SLOWER)
+        with pytest.raises(httpx.ReadTimeout):
+            await api.http.post("/", json=given, headers={"Prefer": "wait=300"}, timeout=1)
+        left = len(looks)
+        assert left > 2
+        await until(lambda: asyncio.get_running_loop().time() - looks[-1] > 1)
+        await api.http.delete(path(given["job_id"]))
 
 
 async def test_who_hangs_up_in_the_middle_of_a_body_breaks_nothing(

@@ -30,7 +30,9 @@ async def test_a_failed_job_says_why_and_has_no_result(env: dict[str, str]) -> N
     async with serving(env) as api:
         job_id = await api.submit({"nodes": []})
         assert await api.ended(job_id) == "failed"
-        assert (await api.http.get(path(job_id))).json()["error"]["type"] == "invalid_definition"
+        shown = (await api.http.get(path(job_id))).json()
+        assert shown["error"]["type"] == "invalid_definition"
+        assert shown["attempts"] == shown["error"]["attempts"] == 1
         answer = await api.http.get(path(job_id, "/result"))
         assert (answer.status_code, answer.json()["title"]) == (409, "Conflict")
         assert (await api.http.delete(path(job_id))).status_code == 409

@@ -40,7 +40,7 @@ class Guard:
             and path not in OPEN
             and not self._knows(Headers(scope=scope).get("authorization", ""))
         ):
-            headers = {"WWW-Authenticate": 'Bearer realm="agent-executor"'}
+            headers = {"WWW-Authenticate": 'Bearer realm="agent-executor"', **problems.unread(Headers(scope=scope))}
             detail = "this needs the header `Authorization: Bearer <token>`, with the token of AGENT_EXECUTOR_API_TOKEN"
             await problems.answer(HTTPStatus.UNAUTHORIZED, detail, headers)(scope, receive, send)
             return

@@ -86,25 +86,31 @@ async def take_event(
     response.headers["Location"] = job_path(incoming.job_id)
     if incoming.kind == "execute" and (seconds := _wait(prefer)):
         response.headers["Preference-Applied"] = f"wait={seconds}"
-        if event := await _outcome(service, incoming.job_id, seconds):
+        if event := await _outcome(service, request, incoming.job_id, seconds):
             return Response(event.payload, 200, dict(response.headers), STRUCTURED)
     return Accepted(job_id=incoming.job_id)
 
 
 def _check_type(request: Request) -> None:
+    if request.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
+        detail = "Content-Encoding: nothing is unpacked here, send the body as it is"
+        raise problems.Refused(415, detail, headers={"Accept-Encoding": "identity", **problems.unread(request.headers)})
     kind = headers.media_type(request.headers.get("content-type", ""))
     binary = any(name.startswith("ce-") for name in request.headers)
     if kind not in ("application/json", STRUCTURED) and not (
         binary and (not kind or kind.endswith("+json") or kind == "text/json")
     ):
         detail = f"Content-Type: would be right as {STRUCTURED} or application/json"
-        raise problems.Refused(415, detail, headers={"Accept-Post": f"{STRUCTURED}, application/json"})
+        raise problems.Refused(
+            415, detail, headers={"Accept-Post": f"{STRUCTURED}, application/json", **problems.unread(request.headers)}
+        )
 
 
 async def _body(request: Request, most: int) -> bytes:
     """The body, read no further than it may be long."""
     body = bytearray()
-    too_large = problems.Refused(413, f"the body is longer than {most} bytes, the most that HTTP_MAX_BODY_BYTES allows")
+    detail = f"the body is longer than {most} bytes, the most that HTTP_MAX_BODY_BYTES allows"
+    too_large = problems.Refused(413, detail, headers=problems.unread(request.headers))
     said = request.headers.get("content-length", "")
     if said.isascii() and said.isdigit() and (len(said) > LONGEST_LENGTH or int(said) > most):
         raise too_large
@@ -115,7 +121,9 @@ async def _body(request: Request, most: int) -> bytes:
                 if len(body) > most:
                     raise too_large
     except TimeoutError:
-        raise problems.Refused(408, f"the body took longer than {BODY_SECONDS:g} s") from None
+        raise problems.Refused(
+            408, f"the body took longer than {BODY_SECONDS:g} s", headers=problems.unread(request.headers)
+        ) from None
     return bytes(body)
 
 
@@ -159,10 +167,13 @@ def _wait(prefer: str | None) -> int:
     return min(int(found[1]), LONGEST_WAIT) if found else 0
 
 
-async def _outcome(service: Parts, job_id: str, seconds: int) -> Event | None:
-    """The event that told the job's end, or its interrupt, once there is one; None if it takes longer."""
+async def _outcome(service: Parts, request: Request, job_id: str, seconds: int) -> Event | None:
+    """The event that told the job's end, or its interrupt, once there is one; None if it takes longer.
+
+    Who has hung up is not waited for: each look is one at the database.
+    """
     deadline, pause = time.monotonic() + seconds, FIRST_LOOK
-    while not service.stopping.is_set():
+    while not (service.stopping.is_set() or await request.is_disconnected()):
         with contextlib.suppress(psycopg.OperationalError):  # the event is stored: there is nothing to take back
             if (found := await service.jobs.outcome(job_id)) and found.event:
                 return found.event

@@ -114,7 +114,8 @@ def _view(job: Job) -> JobView:
         job_id=job.job_id,
         trace_id=job.trace_id,
         state=job.state,
-        attempts=job.failures,
+        # The failure that a job ends with is counted in its error alone.
+        attempts=max(job.failures, (job.error or {}).get("attempts", 0)),
         cancel_requested=job.cancel_requested,
         interrupt=job.interrupt if job.state == "interrupted" else None,  # an old question invites an answer
         error=job.error,

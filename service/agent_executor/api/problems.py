@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import compile_path
@@ -58,6 +59,15 @@ def answer(
     """The response that tells a problem."""
     problem = Problem(type="about:blank", title=phrase(status), status=status, detail=detail)
     return JSONResponse({**problem.model_dump(), **(more or {})}, status, headers, media_type=MEDIA_TYPE)
+
+
+def unread(request: Headers) -> dict[str, str]:
+    """What an answer says that is given before the body was read.
+
+    Who asked whether to send one, and was told no, would have the next request taken for it (RFC 9110, 10.1.1). Who
+    sends it all the same gets the answer only from a connection that stays.
+    """
+    return {"Connection": "close"} if "expect" in request else {}
 
 
 def phrase(status: int) -> str:

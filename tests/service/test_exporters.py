@@ -1,9 +1,10 @@
 """OTEL_* means what OpenTelemetry says it means, or the service does not start."""
 
+import json
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace.export import SpanExporter
+from opentelemetry.sdk.trace.export import ConsoleSpanExporter, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from agent_executor.api import main
@@ -21,7 +22,7 @@ def made(monkeypatch: pytest.MonkeyPatch) -> dict[str, InMemorySpanExporter]:
     found: dict[str, InMemorySpanExporter] = {}
 
     def making(name: str) -> Any:
-        def make() -> SpanExporter:
+        def make(**_: object) -> SpanExporter:
             found[name] = InMemorySpanExporter()
             return found[name]
 
@@ -97,3 +98,20 @@ def test_a_protocol_that_is_not_offered_is_refused(
 async def test_a_service_that_cannot_export_as_asked_does_not_start() -> None:
     with pytest.raises(main.StartError, match=r"^OTEL_TRACES_EXPORTER: 'zipkin' is not otlp"):
         await main.serve(configured(HTTP_PORT="0", OTEL_TRACES_EXPORTER="zipkin"))
+
+
+def test_sizes_that_contradict_each_other_are_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "5000")
+    with pytest.raises(SettingsError, match=r"^OTEL_BSP_\*: max_export_batch_size must be less than") as refused:
+        traces.configure(configured(OTEL_TRACES_EXPORTER="otlp"))
+    assert "\n" not in str(refused.value)
+
+
+def test_a_span_on_the_console_is_a_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "ConsoleSpanExporter", ConsoleSpanExporter)
+    tracer = traces.configure(configured(OTEL_TRACES_EXPORTER="console"))
+    for name in ("one", "two"):
+        with tracer.span(name, {}):
+            pass
+    tracer.close()
+    assert [json.loads(line)["name"] for line in capsys.readouterr().out.splitlines()] == ["one", "two"]

@@ -5,6 +5,7 @@ start.
 """
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -21,13 +22,22 @@ PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"
 
 def provider(exporters: Iterable[str], service: str) -> TracerProvider:
     """A provider that sends to `exporters`, names of OTEL_TRACES_EXPORTER."""
-    ways: dict[str, Callable[[], SpanExporter]] = {"console": ConsoleSpanExporter, "otlp": _otlp}
+    ways: dict[str, Callable[[], SpanExporter]] = {"console": _console, "otlp": _otlp}
     made = TracerProvider(
         resource=Resource({"service.name": service}).merge(OTELResourceDetector().detect()), shutdown_on_exit=False
     )
     for name in exporters:
-        made.add_span_processor(BatchSpanProcessor(ways[name]()))
+        exporter = ways[name]()
+        try:
+            made.add_span_processor(BatchSpanProcessor(exporter))
+        except ValueError as error:  # which names the parameter, as its variable does: OTEL_BSP_MAX_EXPORT_BATCH_SIZE
+            raise SettingsError(f"OTEL_BSP_*: {error}") from None
     return made
+
+
+def _console() -> SpanExporter:
+    """A span a line, as everything else that goes to stdout."""
+    return ConsoleSpanExporter(out=sys.stdout, formatter=lambda span: f"{span.to_json(indent=None)}\n")
 
 
 def _otlp() -> SpanExporter:

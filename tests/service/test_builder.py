@@ -4,9 +4,11 @@ Tool scripts run in real workers.
 """
 
 import asyncio
+import gc
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,21 @@ async def test_a_failed_build_is_tried_again() -> None:
     with pytest.raises(PermanentError, match="not today"):
         await one.build(definition)
     await one.build(definition)
+
+
+async def test_a_refused_definition_leaves_nothing_behind() -> None:
+    class Own(dict[str, Any]):
+        """A definition whose end can be seen."""
+
+    for faulty in (graphs.agent({"provider": "acme"}), graphs.agent(graphs.ECHO, tools=["http_request"])):
+        one, definition = builder(), Own(faulty)
+        seen = weakref.ref(definition)
+        with pytest.raises(PermanentError):
+            await one.build(definition)
+        del definition
+        await asyncio.sleep(0)  # the turn of the loop that told it holds it
+        gc.collect()
+        assert seen() is None
 
 
 async def test_one_cancelled_job_does_not_end_the_build_of_another() -> None:

@@ -280,6 +280,13 @@ def test_a_list_of_faulty_nodes_is_not_called_empty() -> None:
     assert "empty" not in refused.value.message
 
 
+def test_a_refusal_holds_nothing_of_what_was_read() -> None:
+    for edit in (put("nodes", 0, "id", " "), put("edges", 0, "target", "gone")):
+        with pytest.raises(PermanentError) as refused:
+            definition.parse(edited(edit))
+        assert (refused.value.__context__, refused.value.__cause__) == (None, None)
+
+
 def test_a_long_value_is_cut() -> None:
     with pytest.raises(PermanentError) as refused:
         definition.parse(edited(put("nodes", 1, "config", "model", "provider", "x" * 5000)))

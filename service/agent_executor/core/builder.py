@@ -1,7 +1,7 @@
 """From an agent definition to a compiled graph, built once per definition and kept.
 
-Invariants: the cache is bounded and holds nothing of a job; two jobs of one definition build once; what cannot be built
-is a `PermanentError` with the definition's own path. Importing this module is cheap: `warm` pays for the libraries.
+Invariants: what is kept holds nothing of a job (`builds`); what cannot be built is a `PermanentError` with the
+definition's own path. Importing this module is cheap: `warm` pays for the libraries.
 """
 
 import asyncio
@@ -10,11 +10,11 @@ import importlib.metadata
 import importlib.util
 import re
 import sys
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from agent_executor.core import providers
+from agent_executor.core.builds import Builds
 from agent_executor.core.context import ToolRunner
 from agent_executor.errors import PermanentError, shown
 from agent_executor.models import definition as definitions
@@ -60,29 +60,15 @@ class Builder:
         self._http_request = http_request
         self._mcp = mcp
         self._watch = watch
-        self._kept = kept
-        self._graphs: OrderedDict[str, asyncio.Task[CompiledStateGraph[Any, Any, Any, Any]]] = OrderedDict()
+        self._builds = Builds(kept)
 
     async def build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
         """The graph of a definition as it came; raises `PermanentError("invalid_definition")` with the paths."""
-        key = definitions.digest(raw)
-        task = self._graphs.get(key)
-        if task is None or (task.done() and (task.cancelled() or task.exception())):
-            task = self._graphs[key] = asyncio.create_task(self._build(raw))
-            task.add_done_callback(lambda done: done.cancelled() or done.exception())  # told, if nobody waits any more
-        self._graphs.move_to_end(key)
-        while len(self._graphs) > self._kept:
-            self._graphs.popitem(last=False)
-        # One job's end must not end the build that another waits for.
-        return await asyncio.shield(task)
+        return await self._builds.get(definitions.digest(raw), lambda: self._build(raw))
 
     def built(self, definition_hash: str) -> "CompiledStateGraph[Any, Any, Any, Any] | None":
         """The graph of a definition that was built before, by its hash."""
-        task = self._graphs.get(definition_hash)
-        if task is None or not task.done() or task.cancelled() or task.exception():
-            return None
-        self._graphs.move_to_end(definition_hash)
-        return task.result()
+        return self._builds.built(definition_hash)
 
     async def _build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
         definition = definitions.parse(raw)

@@ -32,11 +32,11 @@ def parse(raw: Mapping[str, Any]) -> Definition:
     try:
         definition = Definition.model_validate(raw)
     except ValidationError as error:
-        # A list whose every entry has a fault is too short to pydantic, which counts the good ones.
-        faults = [one for one in error.errors() if not (one["type"] == "too_short" and one["input"])]
-        raise _refusal([f"{_path(fault, raw)}: {_complaint(fault)}" for fault in faults]) from None
-    if contradictions := list(_contradictions(definition, raw)):
-        raise _refusal(contradictions)
+        faults = _faults(error, raw)
+    else:
+        faults = list(_contradictions(definition, raw))
+    if faults:  # told out here, or pydantic's whole list would hang on the error as its context
+        raise _refusal(faults)
     return definition
 
 
@@ -49,6 +49,12 @@ def digest(raw: Mapping[str, Any]) -> str:
 def config_path(raw: Mapping[str, Any], index: int) -> str:
     """Where node `index` keeps its configuration: `nodes[0].config`, or `nodes[0]` if it sits flat on the node."""
     return f"nodes[{index}]" if raw["nodes"][index].get("config") is None else f"nodes[{index}].config"
+
+
+def _faults(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
+    # A list whose every entry has a fault is too short to pydantic, which counts the good ones.
+    faults = [one for one in error.errors() if not (one["type"] == "too_short" and one["input"])]
+    return [f"{_path(fault, raw)}: {_complaint(fault)}" for fault in faults]
 
 
 def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[str]:

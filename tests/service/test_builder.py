@@ -8,6 +8,7 @@ import gc
 import os
 import subprocess
 import sys
+import time
 import weakref
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -15,9 +16,10 @@ from typing import Any
 
 import pytest
 
-from agent_executor.core.builder import Builder
+from agent_executor.core.builder import Builder, _check_dependencies
 from agent_executor.errors import PermanentError
-from agent_executor.models.definition import digest
+from agent_executor.models import bounds
+from agent_executor.models.definition import digest, parse
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Limits
 from tests.support import graphs, llm_stub
@@ -165,6 +167,17 @@ INSTALLED = ["langchain", "langchain_core", "langchain-core>=0.3,<2", "pydantic[
 @pytest.mark.parametrize("name", INSTALLED)
 async def test_what_is_installed_may_be_needed(name: str) -> None:
     await builder().build(needs(name))
+
+
+async def test_thousands_of_dependencies_do_not_take_long() -> None:
+    definition = needs(*["PyYAML"] * bounds.DEPENDENCIES)
+    (tool,) = definition["tool_definitions"]
+    definition["tool_definitions"] = [tool, *({**tool, "name": f"look{i}"} for i in range(180))]
+    checked = parse(definition).tool_definitions
+    _check_dependencies(checked[:1])
+    began = time.process_time()
+    _check_dependencies(checked)
+    assert time.process_time() - began < 0.5
 
 
 @pytest.mark.parametrize(

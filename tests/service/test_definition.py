@@ -3,13 +3,14 @@
 import contextlib
 import copy
 import random
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
 from agent_executor.errors import PermanentError, shown
-from agent_executor.models import definition
+from agent_executor.models import bounds, definition
 
 SCRIPT = "from langchain_core.tools import tool\n\n@tool\ndef find(q: str) -> str:\n    'Find.'\n    return q\n"
 
@@ -278,6 +279,114 @@ def test_a_list_of_faulty_nodes_is_not_called_empty() -> None:
             {"name": "x", "nodes": [{"id": "a", "type": "Orchestrator", "config": {"model": "no-provider"}}]}
         )
     assert "empty" not in refused.value.message
+
+
+ZEROS = [0] * 400_000
+CROWDED: list[tuple[str, tuple[Any, ...], Any, int]] = [
+    ("nodes", ("nodes",), 0, bounds.NODES),
+    ("tool definitions", ("tool_definitions",), 0, bounds.TOOLS),
+    ("edges", ("edges",), 0, bounds.EDGES),
+    ("tools of a node", ("nodes", 0, "config", "tools"), 0, bounds.NODE_TOOLS),
+    ("turns", ("nodes", 0, "config", "model", "script"), 0, bounds.TURNS),
+    ("calls of a turn", ("nodes", 0, "config", "model", "script", 0, "tool_calls"), 0, bounds.CALLS),
+    ("fields of the state", ("nodes", 0, "config", "state_schema"), {}, bounds.FIELDS),
+    ("calls that wait", ("nodes", 0, "config", "interrupt_on"), {}, bounds.NODE_TOOLS),
+    ("decisions", ("nodes", 0, "config", "interrupt_on", "find", "allowed_decisions"), 0, 4),
+    ("dependencies", ("tool_definitions", 0, "runtime", "dependencies"), 0, bounds.DEPENDENCIES),
+    ("tools of a server", ("tool_definitions", 0, "mcp", "tools"), 0, bounds.NODE_TOOLS),
+]
+
+
+def with_everything() -> dict[str, Any]:
+    raw = usual()
+    raw["nodes"][0]["config"].update(
+        model={"provider": "scripted", "model": "plan", "script": [{}]},
+        interrupt_on={"find": {"allowed_decisions": ["approve"]}},
+    )
+    raw["tool_definitions"][0]["mcp"] = {"url": "https://mcp.example.com/mcp"}
+    return raw
+
+
+def written(way: tuple[Any, ...]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in way).lstrip(".")
+
+
+@pytest.mark.parametrize(("way", "kind", "most"), [row[1:] for row in CROWDED], ids=[row[0] for row in CROWDED])
+def test_what_is_too_long_is_counted_before_it_is_read(way: tuple[Any, ...], kind: Any, most: int) -> None:
+    raw = with_everything()
+    entries = ZEROS[: most + 1] if kind == 0 else {f"f{i}": [] for i in range(most + 1)}
+    put(*way, entries)(raw)
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(raw)
+    told = written(way).replace("interrupt_on.find", "interrupt_on.find.Decisions")
+    faults = [fault for fault in refused.value.message.split("; ") if fault.startswith(told)]
+    assert faults == [f"{told}: has {most + 1} entries, and at most {most} would be right"]
+
+
+@pytest.mark.parametrize("way", [row[1] for row in CROWDED], ids=[row[0] for row in CROWDED])
+def test_a_megabyte_of_faults_is_refused_at_once(way: tuple[Any, ...]) -> None:
+    raw = with_everything()
+    put(*way, ZEROS)(raw)
+    assert refusal_in_time(raw) == (
+        f"{written(way)}: with its 400000 entries there are more than {bounds.ENTRIES} in all, and fewer would be right"
+    )
+
+
+def refusal_in_time(raw: dict[str, Any]) -> str:
+    began = time.process_time()
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(raw)
+    assert time.process_time() - began < 0.5  # a tenth of it, mostly; it was seconds
+    return refused.value.message
+
+
+# In every node; with the number of faults that the first ten stand for: of lists, and of the calls that wait, one each.
+SPREAD: dict[str, tuple[dict[str, Any], int]] = {
+    "fields": ({"state_schema": {f"f{i}": 0 for i in range(bounds.FIELDS)}}, 50 * 100),
+    "calls that wait": ({"interrupt_on": {f"t{i}": {} for i in range(bounds.NODE_TOOLS)}}, 50 * 2),
+    "tools": ({"tools": [0] * bounds.NODE_TOOLS}, 50),
+    "turns": ({"model": {"provider": "scripted", "model": "plan", "script": [0] * 350}}, 50),
+    "calls": ({"model": {"provider": "scripted", "model": "plan", "script": [{"tool_calls": [0] * 80}] * 4}}, 50),
+    "decisions": ({"interrupt_on": {"ls": {"allowed_decisions": [0] * 4}}}, 50 * 2),
+}
+
+
+@pytest.mark.parametrize(("config", "faults"), SPREAD.values(), ids=SPREAD.keys())
+def test_faults_that_are_spread_over_all_nodes_are_refused_at_once(config: dict[str, Any], faults: int) -> None:
+    told = refusal_in_time({"nodes": [{"id": f"n{i}", "config": config} for i in range(bounds.NODES)]})
+    assert told.endswith(f"and {faults - 10} more")
+
+
+def test_arguments_and_what_means_nothing_here_count_too() -> None:
+    deep = {"x": [{"y": [[]] * (bounds.ENTRIES - 100)}]}
+    for way in (("viewport",), ("nodes", 0, "config", "model", "script", 0, "tool_calls")):
+        raw = with_everything()
+        raw["tool_definitions"][0].pop("mcp")
+        given: Any = [{"name": "find", "args": deep}] if way[-1] == "tool_calls" else deep
+        put(*way, given)(raw)
+        definition.parse(raw)
+        deep["x"].append({"y": [0] * 100})
+        with pytest.raises(PermanentError, match=rf"{way[-1]}.*\.y: with its \d+ entries there are more than 20000"):
+            definition.parse(raw)
+        deep["x"].pop()
+
+
+def test_fields_count_over_all_nodes() -> None:
+    config = {"model": "openai:gpt-x"}
+    nodes = [
+        {"id": f"n{i}", "config": {**config, "state_schema": {f"f{i}_{j}": "any" for j in range(60)}}} for i in range(2)
+    ]
+    with pytest.raises(PermanentError) as refused:
+        definition.parse({"nodes": nodes})
+    assert refused.value.message == (
+        "nodes: have 120 fields in their state_schema together, and at most 100 would be right"
+    )
+    nodes[1]["config"] = nodes[0]["config"]
+    definition.parse({"nodes": nodes})
+
+
+def test_a_long_key_does_not_grow_the_paths() -> None:
+    assert len(refusal_in_time({"k" * 500_000: [[[0] * 100] for _ in range(5_000)]})) < 400
 
 
 def test_a_refusal_holds_nothing_of_what_was_read() -> None:

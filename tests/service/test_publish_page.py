@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from agent_executor.models import bounds
 from agent_executor.models.jobs import State
 from agent_executor.models.parts import Config, ScriptedCall, StateField, Turn
 from agent_executor.services.tools.runner import ToolRunner
@@ -49,3 +50,17 @@ def test_the_pages_fields_are_those_that_are_read() -> None:
     assert set(get_args(StateField.model_fields["type"].annotation)) <= set(re.findall(r"`(\w+)`", row))
     assert all(f'"{name}"' in row for name in StateField.model_fields)
     assert all(f'"{name}"' in PAGE for part in (Turn, ScriptedCall) for name in part.model_fields)
+
+
+def test_the_pages_bounds_are_those_that_hold() -> None:
+    table = PAGE.partition("entries of lists and objects in all:")[2].partition("###")[0]
+    assert dict(re.findall(r"\| (`.*) \| (\d.*) \|", table)) == {
+        "`nodes`": f"{bounds.NODES}",
+        "`tool_definitions`": f"{bounds.TOOLS}",
+        "`edges`": f"{bounds.EDGES}",
+        "`tools` of a node or of a tool server, `interrupt_on`": f"{bounds.NODE_TOOLS}",
+        "`state_schema`, of all nodes together": f"{bounds.FIELDS}",
+        "`dependencies` of a tool": f"{bounds.DEPENDENCIES}",
+        "`script` of a scripted model, and `tool_calls` of one turn": f"{bounds.TURNS} and {bounds.CALLS}",
+    }
+    assert f"{bounds.ENTRIES:,} entries" in PAGE

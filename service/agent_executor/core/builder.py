@@ -5,6 +5,7 @@ definition's own path. Importing this module is cheap: `warm` pays for the libra
 """
 
 import asyncio
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -81,8 +82,7 @@ class Builder:
                 )
             if node.config.model:
                 providers.check(node.config.model, self._settings, f"{definitions.config_path(raw, i)}.model")
-        for i, tool in enumerate(definition.tool_definitions):
-            _check_dependencies(tool, f"tool_definitions[{i}].runtime.dependencies")
+        await asyncio.to_thread(_check_dependencies, definition.tool_definitions)
         await warm()
         tools = {"http_request": [self._http_request]} if self._http_request else {}
         for i, tool in enumerate(definition.tool_definitions):
@@ -118,25 +118,32 @@ class Builder:
             raise PermanentError("invalid_definition", why) from error
 
 
-def _check_dependencies(tool: ToolDefinition, path: str) -> None:
+def _check_dependencies(tools: Sequence[ToolDefinition]) -> None:
     """Nothing is installed at run time: what a script needs is in the image, or the definition cannot run."""
-    for i, wanted in enumerate(tool.runtime.dependencies if tool.runtime else ()):
-        name = re.split(r"[\s\[<>=!~;@]", wanted.strip(), maxsplit=1)[0]
-        if not _installed(name):
-            raise PermanentError(
-                "invalid_definition",
-                f"{path}[{i}]: {shown(wanted)} is not installed here, and packages are not installed at run time",
-            )
+    for i, tool in enumerate(tools):
+        for j, wanted in enumerate(tool.runtime.dependencies if tool.runtime else ()):
+            name = re.split(r"[\s\[<>=!~;@]", wanted.strip(), maxsplit=1)[0]
+            if not _installed(name):
+                raise PermanentError(
+                    "invalid_definition",
+                    f"tool_definitions[{i}].runtime.dependencies[{j}]: {shown(wanted)} is not installed here, "
+                    "and packages are not installed at run time",
+                )
 
 
 def _installed(name: str) -> bool:
-    module = name.partition(".")[0].replace("-", "_")
-    if not module.isidentifier():
-        return False
-    if module in sys.stdlib_module_names or importlib.util.find_spec(module):
-        return True
-    try:
-        importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return False
-    return True
+    return _plain(name) in _packages() or _importable(name.partition(".")[0].replace("-", "_"))
+
+
+@functools.cache  # to ask for one package takes a millisecond, and a definition may name thousands
+def _packages() -> frozenset[str]:
+    return frozenset(_plain(one.name) for one in importlib.metadata.distributions())
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@functools.lru_cache
+def _importable(module: str) -> bool:
+    return module.isidentifier() and (module in sys.stdlib_module_names or importlib.util.find_spec(module) is not None)

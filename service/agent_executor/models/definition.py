@@ -2,7 +2,8 @@
 
 A `Definition` that exists can be built as far as its text goes: one orchestrator, known tools, known providers, edges
 between known nodes. Every fault carries the path where the definition's author wrote it (`nodes[2].model.provider`
-where the configuration sits flat on the node), and all faults are told at once.
+where the configuration sits flat on the node), and all faults are told at once (of a list of names or turns, the
+first).
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from agent_executor.errors import PermanentError, shown
+from agent_executor.models import bounds
 from agent_executor.models.parts import BUILT_IN, FILE_TOOLS, LONGEST_FIELD, RESERVED_FIELDS, Definition, StateField
 
 FAULTS_SHOWN = 10
@@ -29,10 +31,12 @@ WANTED = {
 
 def parse(raw: Mapping[str, Any]) -> Definition:
     """A definition as it came; raises `PermanentError("invalid_definition")` with every fault and its path."""
+    if too_many := bounds.overflow(raw):
+        raise _refusal([too_many])
     try:
         definition = Definition.model_validate(raw)
     except ValidationError as error:
-        faults = _faults(error, raw)
+        faults = list(_faults(error, raw))
     else:
         faults = list(_contradictions(definition, raw))
     if faults:  # told out here, or pydantic's whole list would hang on the error as its context
@@ -51,10 +55,11 @@ def config_path(raw: Mapping[str, Any], index: int) -> str:
     return f"nodes[{index}]" if raw["nodes"][index].get("config") is None else f"nodes[{index}].config"
 
 
-def _faults(error: ValidationError, raw: Mapping[str, Any]) -> list[str]:
-    # A list whose every entry has a fault is too short to pydantic, which counts the good ones.
-    faults = [one for one in error.errors() if not (one["type"] == "too_short" and one["input"])]
-    return [f"{_path(fault, raw)}: {_complaint(fault)}" for fault in faults]
+def _faults(error: ValidationError, raw: Mapping[str, Any]) -> Iterator[str]:
+    for fault in error.errors(include_url=False):
+        # A list whose every entry has a fault is too short to pydantic, which counts the good ones.
+        if not (fault["type"] == "too_short" and fault["input"]):
+            yield f"{_path(fault, raw)}: {_complaint(fault)}"
 
 
 def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[str]:
@@ -89,6 +94,9 @@ def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[
             first, there = fields.setdefault(name, (field, f"{where}.state_schema.{name}"))
             if first != field:
                 yield f"{where}.state_schema.{name}: differs from {there}, and the same would be right"
+    if len(fields) > bounds.FIELDS:
+        most = f"at most {bounds.FIELDS} would be right"
+        yield f"nodes: have {len(fields)} fields in their state_schema together, and {most}"
     if definition.orchestrator.config.model is None:
         where = config_path(raw, definition.nodes.index(definition.orchestrator))
         yield f"{where}.model: is missing, and would be right as provider and model"
@@ -116,7 +124,7 @@ def _path(fault: ErrorDetails, raw: object) -> str:
         if node.get("config") is None:
             del loc[2]
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in loc).lstrip(".")
-    return text[:200] or "agent_definition"
+    return text[: bounds.LONGEST_PATH] or "agent_definition"
 
 
 def _complaint(fault: ErrorDetails) -> str:
@@ -126,14 +134,10 @@ def _complaint(fault: ErrorDetails) -> str:
             return "is missing"
         case "literal_error":
             return f"{shown(fault['input'])} is not one of {fault['ctx']['expected']}"
-        case "blank" | "model" | "tool":
+        case "blank" | "model" | "tool" | "too_many":
             return fault["msg"]
         case "too_short":
             return "is empty, and would be right with at least one"
-        case "too_long":
-            return (
-                f"has {fault['ctx']['actual_length']} entries, and at most {fault['ctx']['max_length']} would be right"
-            )
         case "string_pattern_mismatch":
             return f"{shown(fault['input'])} does not match {fault['ctx']['pattern']}"
         case kind if (name := kind.removesuffix("_type").removesuffix("_parsing")) in WANTED:

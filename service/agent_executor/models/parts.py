@@ -5,16 +5,15 @@ node, `model_name`, `from`/`to`, a model as one text.
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import model_validator as validator
 from pydantic_core import PydanticCustomError
 
 from agent_executor.errors import shown
+from agent_executor.models import bounds
 
-# A node costs 20 ms to build and a tool a worker process, so a definition cannot keep a pod busy for minutes.
-MOST_NODES, MOST_TOOLS, MOST_EDGES = 50, 200, 1000
 LONGEST_FIELD = 255  # bytes of a state field's name, which is part of a primary key
 RESERVED_FIELDS = frozenset({"job_usage", "jump_to", "structured_response", "is_last_step", "remaining_steps"})
 """State of our own and of the libraries, as is every name with a leading underscore or a colon."""
@@ -44,6 +43,8 @@ def _lower(value: object) -> object:
 
 
 Text = Annotated[str, AfterValidator(_text)]
+# Of long lists the first fault stands for all: to tell thousands takes pydantic a second.
+ToolNames = Annotated[tuple[Text, ...], Field(fail_fast=True), bounds.at_most(bounds.NODE_TOOLS)]
 Version = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
 
 
@@ -64,7 +65,7 @@ class Turn(Part):
     """One answer of the scripted model."""
 
     text: str = ""
-    tool_calls: tuple[ScriptedCall, ...] = ()
+    tool_calls: Annotated[tuple[ScriptedCall, ...], Field(fail_fast=True), bounds.at_most(bounds.CALLS)] = ()
     delay_ms: Annotated[int, Field(ge=0, le=3_600_000)] = 0
 
 
@@ -76,7 +77,7 @@ class Model(Part):
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
-    script: tuple[Turn, ...] = ()
+    script: Annotated[tuple[Turn, ...], Field(fail_fast=True), bounds.at_most(bounds.TURNS)] = ()
 
     @validator(mode="before")
     @classmethod
@@ -124,7 +125,9 @@ Decision = Literal["approve", "edit", "reject", "respond"]
 class Decisions(Part):
     """What a human may answer when a tool call waits for one."""
 
-    allowed_decisions: Annotated[tuple[Decision, ...], Field(min_length=1)]
+    allowed_decisions: Annotated[
+        tuple[Decision, ...], Field(min_length=1, fail_fast=True), bounds.at_most(len(get_args(Decision)))
+    ]
 
 
 class Config(Part):
@@ -134,9 +137,9 @@ class Config(Part):
     description: str | None = None
     system_prompt: str | None = Field(None, validation_alias=AliasChoices("system_prompt", "prompt"))
     model: Model | None = Field(None, validation_alias=AliasChoices("model", "model_name"))
-    tools: tuple[Text, ...] = ()
-    state_schema: dict[Text, StateField] = {}
-    interrupt_on: dict[Text, bool | Decisions] = {}
+    tools: ToolNames = ()
+    state_schema: Annotated[dict[Text, StateField], bounds.at_most(bounds.FIELDS)] = {}
+    interrupt_on: Annotated[dict[Text, bool | Decisions], Field(fail_fast=True), bounds.at_most(bounds.NODE_TOOLS)] = {}
 
     @validator(mode="before")
     @classmethod
@@ -178,7 +181,7 @@ class Runtime(Part):
     """The Python source of a tool: one `@tool`."""
 
     script: Text
-    dependencies: tuple[Text, ...] = ()
+    dependencies: Annotated[tuple[Text, ...], Field(fail_fast=True), bounds.at_most(bounds.DEPENDENCIES)] = ()
 
 
 class Mcp(Part):
@@ -186,7 +189,7 @@ class Mcp(Part):
 
     url: Annotated[str, Field(pattern=r"^https?://\S+$")]
     transport: Literal["streamable_http", "sse"] = "streamable_http"
-    tools: tuple[Text, ...] | None = None
+    tools: ToolNames | None = None
 
 
 class ToolDefinition(Part):
@@ -209,9 +212,9 @@ class Definition(Part):
 
     name: Text = "agent"
     version: Version = "1"
-    tool_definitions: Annotated[tuple[ToolDefinition, ...], Field(max_length=MOST_TOOLS)] = ()
-    nodes: Annotated[tuple[Node, ...], Field(min_length=1, max_length=MOST_NODES)]
-    edges: Annotated[tuple[Edge, ...], Field(max_length=MOST_EDGES)] = ()
+    tool_definitions: Annotated[tuple[ToolDefinition, ...], bounds.at_most(bounds.TOOLS)] = ()
+    nodes: Annotated[tuple[Node, ...], Field(min_length=1), bounds.at_most(bounds.NODES)]
+    edges: Annotated[tuple[Edge, ...], bounds.at_most(bounds.EDGES)] = ()
 
     @validator(mode="before")
     @classmethod

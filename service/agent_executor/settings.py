@@ -166,6 +166,7 @@ class Settings(BaseModel):
     job_max_model_calls: Count = Field(200, description="Model calls of one job, over all its attempts.")
     job_max_tool_calls: Count = Field(500, description="Tool calls of one job, over all its attempts.")
     job_max_tokens: Count = Field(2_000_000, description="Tokens of one job, in and out, over all its attempts.")
+    job_max_state_bytes: Count = Field(32 * MEGABYTE, description="Memory that one job's state may take, about.")
     drain_seconds: SomeSeconds = Field(
         25.0, description="How long a stopping pod lets running jobs reach a checkpoint before it hands them over."
     )

@@ -232,3 +232,18 @@ def test_a_sub_agent_hands_back_only_what_it_changed() -> None:
         "count": 4,
         "messages": ["x"],
     }
+
+
+def test_what_has_not_changed_is_rendered_once() -> None:
+    seen: state.Seen = {}
+    values = {"messages": [HumanMessage("Hello")], "files": {"/a": {"content": "x"}, "/b": {"content": "y"}}, "log": []}
+    first = state.snapshot(values, seen)
+    other = {"content": "z"}
+    second = state.snapshot({**values, "files": {"/a": values["files"]["/a"], "/c": other}, "todos": []}, seen)  # type: ignore[call-overload, index]
+    assert second["messages"][0] is first["messages"][0]
+    assert second["files"]["/a"] is first["files"]["/a"]
+    assert second["log"] is first["log"]
+    assert set(second["files"]) == {"/a", "/c"}
+    changed = state.snapshot({**values, "files": {"/a": other}, "log": [1]}, seen)
+    assert (changed["files"]["/a"]["content"], changed["log"]) == (["z"], [1])
+    assert set(seen["files"]) == {"/a"}

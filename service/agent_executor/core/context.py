@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent_executor.core.limits import Limits, Usage
+from agent_executor.core.weight import Held
 from agent_executor.services.tools.specs import Outcome, ToolSpec
 
 
@@ -19,6 +20,7 @@ class JobContext:
     job_id: str
     limits: Limits
     usage: Usage = field(default_factory=Usage)
+    held: Held = field(default_factory=Held)
 
 
 class ToolRunner(Protocol):

@@ -5,6 +5,7 @@ The counts live twice: in memory, shared by the sub-agents that run at the same 
 """
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TypeVar
@@ -25,6 +26,7 @@ class Limits:
     model_calls: int
     tool_calls: int
     tokens: int
+    state_bytes: int = sys.maxsize
 
 
 @dataclass(slots=True)
@@ -55,7 +57,8 @@ class Usage:
 
 def of(settings: Settings) -> Limits:
     """The limits that the platform set."""
-    return Limits(settings.job_max_model_calls, settings.job_max_tool_calls, settings.job_max_tokens)
+    calls = settings.job_max_model_calls, settings.job_max_tool_calls
+    return Limits(*calls, settings.job_max_tokens, settings.job_max_state_bytes)
 
 
 async def within(left: float, most: float, work: Awaitable[T]) -> T:

@@ -1,12 +1,14 @@
 """What stands around every model and tool call of every agent: limits, whole answers, exact updates from sub-agents.
 
-Invariants: no model call starts over a limit, and no tool call runs that would be over one; an answer without its stop
-reason never becomes a message; a sub-agent hands back only what it changed. Imports LangChain, so it is imported late.
+Invariants: no model call starts over a limit, no tool call runs that would be over one, and no update is taken that is;
+an answer without its stop reason never becomes a message; a sub-agent hands back only what it changed. Imports
+LangChain, so it is imported late.
 """
 
 import re
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Annotated, Any, NotRequired, cast
 
@@ -15,9 +17,11 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
-from agent_executor.core import limits
+from agent_executor.core import edits, limits
 from agent_executor.core.context import JobContext
 from agent_executor.core.limits import Usage
+from agent_executor.core.tools import ScriptTool
+from agent_executor.core.weight import weight
 from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.services.json import clean
 
@@ -53,6 +57,7 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
         job.usage.restore(cast("GovernedState", request.state).get("job_usage"))
         job.usage.add(Usage(model_calls=1))
         job.usage.check(job.limits)
+        job.held.settle(request.state, job.limits.state_bytes)
         try:
             response = await handler(request)
         except TimeoutError as error:  # a stall between two chunks
@@ -69,6 +74,7 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
                 spent.tokens += answer.usage_metadata["total_tokens"] if answer.usage_metadata else 0
         job.usage.add(spent)
         job.usage.check(job.limits)
+        job.held.add(weight(response.result, job.limits.state_bytes), job.limits.state_bytes)
         update = asdict(spent) | {"model_calls": 1}
         return ExtendedModelResponse(response, Command(update={limits.CHANNEL: update}))
 
@@ -78,9 +84,16 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
         handler: Callable[[ToolCallRequest], Awaitable[ToolMessage | Command[Any]]],
     ) -> ToolMessage | Command[Any]:
         """One tool call; what the `task` tool hands back is cut down to what the sub-agent changed."""
-        answer = await handler(request)
-        if request.tool_call["name"] == "task" and isinstance(answer, Command) and isinstance(answer.update, dict):
-            return replace(answer, update=changes(request.state, answer.update, self._additive))
+        job = cast("JobContext", request.runtime.context)
+        name, args = request.tool_call["name"], request.tool_call["args"]
+        most = job.limits.state_bytes
+        if not isinstance(request.tool, ScriptTool):
+            job.held.add(edits.growth(name, args, request.state.get("files") or {}), most)
+        with job.held.delegated() if name == "task" else nullcontext():
+            answer = await handler(request)
+        if name == "task" and isinstance(answer, Command) and isinstance(answer.update, dict):
+            answer = replace(answer, update=changes(request.state, answer.update, self._additive))
+        job.held.add(weight(answer.update if isinstance(answer, Command) else answer, most), most)
         return answer
 
 

@@ -4,7 +4,7 @@ Invariant: to clients and scripts a file's `content` is a list of lines, in the 
 crossing converts. Whatever leaves is plain JSON: never a repr, never a value that JSON or UTF-8 cannot hold.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,8 @@ ROLES = {"human": "user", "ai": "assistant", "system": "system", "tool": "tool"}
 OWN = frozenset({limits.CHANNEL, "jump_to", "structured_response"})
 """State that is ours or LangChain's: no client sees it and no script writes it."""
 OVERWRITE = "__overwrite__"  # LangGraph's own, in a dict: put this value past the reducer
+Seen = dict[Any, Any]
+"""What parts of the state looked like: messages by identity, fields by name, under `files` the last ones by path."""
 SHOWN_APART = OWN | {"messages", "files", "todos"}
 
 
@@ -46,18 +48,22 @@ def accept(payload: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def snapshot(values: Mapping[str, Any], seen: dict[int, tuple[Any, dict[str, Any]]] | None = None) -> dict[str, Any]:
+def snapshot(values: Mapping[str, Any], seen: Seen | None = None) -> dict[str, Any]:
     """The state as clients see it: `messages`, `files`, `todos` and the definition's own fields.
 
-    `seen` remembers what messages looked like (by identity), so that a long conversation is not rendered at every step.
+    `seen` remembers what its parts looked like (by identity), so that what has not changed is not rendered again.
     """
     seen = {} if seen is None else seen
-    others = {k: plain(v) for k, v in values.items() if k not in SHOWN_APART and not k.startswith("_")}
+    files = {path: file for path, file in (values.get("files") or {}).items() if file is not None}
+    before, seen["files"] = seen.get("files") or {}, {}
+    others = [name for name in values if name not in SHOWN_APART and not name.startswith("_")]
     return {
-        "messages": [_remembered(message, seen) for message in values.get("messages") or ()],
-        "files": shown_files(values.get("files") or {}),
-        "todos": clean(values.get("todos") or []),
-        **others,
+        "messages": [_remembered(id(one), one, message, seen) for one in values.get("messages") or ()],
+        "files": {
+            clean(path): _remembered(path, file, _shown_file, before, seen["files"]) for path, file in files.items()
+        },
+        "todos": _remembered("todos", values.get("todos") or [], clean, seen),
+        **{name: _remembered(name, values[name], plain, seen) for name in others},
     }
 
 
@@ -122,10 +128,12 @@ def plain(value: Any) -> Any:
     return clean(value)
 
 
-def _remembered(value: "BaseMessage", seen: dict[int, tuple[Any, dict[str, Any]]]) -> dict[str, Any]:
-    # The message itself is kept beside its form, so its identity cannot be taken by another object.
-    if (known := seen.get(id(value))) is None:
-        known = seen[id(value)] = (value, message(value))
+def _remembered(key: Any, value: Any, render: Callable[[Any], Any], seen: Seen, kept: Seen | None = None) -> Any:
+    # The value itself is kept beside its form, so its identity cannot be taken by another object.
+    known = seen.get(key)
+    if known is None or known[0] is not value:
+        known = (value, render(value))
+    (seen if kept is None else kept)[key] = known
     return known[1]
 
 

@@ -29,7 +29,7 @@ class Telling:
         self._emit = emit
         self._agents: dict[tuple[str, ...], str | None] = {}
         self._tools: dict[tuple[tuple[str, ...], str], str] = {}
-        self._seen: dict[int, tuple[Any, dict[str, Any]]] = {}
+        self._seen: state.Seen = {}
         self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
         self.over = False  # what is still running in a thread then is not heard any more
         self.fault: Exception | None = None  # of what was heard; for whoever runs the graph, not for whoever spoke

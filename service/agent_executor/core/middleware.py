@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
-from agent_executor.core import edits, limits
+from agent_executor.core import edits, globs, limits
 from agent_executor.core.context import JobContext
 from agent_executor.core.limits import Usage
 from agent_executor.core.tools import ScriptTool
@@ -88,7 +88,10 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
         name, args = request.tool_call["name"], request.tool_call["args"]
         most = job.limits.state_bytes
         if not isinstance(request.tool, ScriptTool):
-            job.held.add(edits.growth(name, args, request.state.get("files") or {}), most)
+            files = request.state.get("files") or {}
+            if why := globs.refusal(name, args, files):
+                return ToolMessage(why, name=name, tool_call_id=request.tool_call["id"], status="error")
+            job.held.add(edits.growth(name, args, files), most)
         with job.held.delegated() if name == "task" else nullcontext():
             answer = await handler(request)
         if name == "task" and isinstance(answer, Command) and isinstance(answer.update, dict):

@@ -1,0 +1,107 @@
+"""Patterns that would keep the process busy are refused, so that the model reads why; all others are matched."""
+
+import time
+from typing import Any
+
+import pytest
+from deepagents.backends.utils import compile_grep_include_glob
+
+from agent_executor.core import globs
+from tests.support import graphs
+from tests.support.graphs import Bench, FakeTools
+
+DEEP = "/" + "a/" * 60 + "x"
+DONE = {"text": "Done."}
+
+
+async def answer(name: str, files: Any = None, scripts: Any = None, **args: Any) -> dict[str, Any]:
+    turns = graphs.plan(graphs.calls(graphs.call(name, **args)), DONE)
+    payload = {"messages": "Look.", "files": files or {}}
+    result = await Bench(tools=FakeTools()).result(graphs.agent(turns, scripts=scripts), payload)
+    message: dict[str, Any] = result["messages"][2]
+    return message
+
+
+@pytest.mark.parametrize("call", [("glob", "pattern"), ("grep", "glob")], ids=["glob", "grep"])
+async def test_a_pattern_that_would_take_too_long_is_an_error_that_the_model_reads(call: tuple[str, str]) -> None:
+    name, argument = call
+    args = {"pattern": "x", argument: "**/a/" * 4 + "b"}
+    message = await answer(name, {DEEP: "x"}, **args)
+    assert (message["status"], message["content"]) == (
+        "error",
+        "Error: matching this glob pattern takes too long here. Use fewer ** in it, or an exact path.",
+    )
+
+
+REFUSED = [
+    ("**/a/" * 6 + "b", [DEEP]),
+    ("{**/a/,}" * 6 + "b", [DEEP]),
+    ("{*,a}{*,b}/" * 6 + "c", [DEEP]),
+    ("a" * 201, []),
+    ("{a,b}" * 7, []),
+    ("{a,{b,c}" * 6, []),
+    ("{1..1000}", []),
+    ("**/a", ["/" * 5000]),
+    ("**/**/a", ["/a/b/c/d/e/f.py" * 2] * 20_000),
+    ("*", ["x" * 1000] * 30_000),
+    ("**/{**/,a}*/{*,}*?*{a,b}**/**/{**/,a}*{*,}{a,b}*/b", ["a" * 60_000]),
+]
+
+
+@pytest.mark.parametrize(("pattern", "files"), REFUSED, ids=[pattern[:20] for pattern, _ in REFUSED])
+def test_what_is_refused(pattern: str, files: list[str]) -> None:
+    assert globs.refusal("glob", {"pattern": pattern}, files)
+    assert globs.refusal("grep", {"pattern": "x", "glob": pattern}, files)
+
+
+USUAL = ["*.py", "**/*.py", "/src/**/test_*.py", "src/**/a/**/*.{py,js,ts,md}", "**", "{a,b}/**/[a-z]*.txt", "*_*_*_*"]
+
+
+@pytest.mark.parametrize("pattern", USUAL)
+def test_usual_patterns_are_matched_in_a_thousand_files(pattern: str) -> None:
+    files = [f"/home/someone/src/module_{i}/inner/test_something.py" for i in range(1000)]
+    assert globs.refusal("glob", {"pattern": pattern}, files) is None
+
+
+async def test_what_is_not_refused_is_found() -> None:
+    message = await answer("glob", {"/src/a.py": "x", "/b.txt": "x"}, pattern="**/*.py")
+    assert "/src/a.py" in message["content"]
+    assert "/b.txt" not in message["content"]
+
+
+async def test_more_matches_than_fit_into_memory_are_not_collected() -> None:
+    message = await answer("grep", {"/a": "x"}, pattern="x", max_count=10**9)
+    assert (message["status"], message["content"]) == ("error", "Error: max_count is 1000000000, and may be 10000.")
+    assert (await answer("grep", {"/a": "x"}, pattern="x", max_count=10_000))["status"] == "success"
+
+
+async def test_grep_searches_for_a_text_and_not_for_an_expression() -> None:
+    assert "/a" not in (await answer("grep", {"/a": "aaaa"}, pattern="(a+)+$"))["content"]
+
+
+async def test_a_script_of_the_name_takes_any_pattern() -> None:
+    message = await answer("glob", {DEEP: "x"}, scripts={"glob": "script"}, q="", pattern="**/a/" * 4 + "b")
+    assert message["content"] == "done"
+
+
+WORST = [
+    ("**/b", "/" * 4000),
+    ("**/a/b", "a" + "/" * 4000),
+    ("**/a/**/b", "a/" * 160),
+    ("**/a/**/b", "a" + "/" * 260),
+    ("**/*a*/" * 2 + "b", "aaaa/" * 100),
+    ("*a" * 90 + "*b", "a" * 100_000),
+    ("*?" * 90 + "*b", "a" * 100_000),
+    ("{**/a,**/b}/{a,b,c}/d", "a/" * 60),
+    ("*[a]*/*[!b]*/" * 7 + "b", "aaaaaaaaaaaaaaa/" * 14),
+    ("**/a/" * 4 + "b", "a/" * 14),
+]
+
+
+@pytest.mark.parametrize(("pattern", "path"), WORST, ids=[pattern[:20] for pattern, _ in WORST])
+def test_what_is_accepted_takes_as_long_as_was_told(pattern: str, path: str) -> None:
+    assert globs.refusal("glob", {"pattern": pattern}, [path]) is None
+    compile_grep_include_glob(pattern)
+    began = time.process_time()
+    compile_grep_include_glob(pattern)(path)
+    assert time.process_time() - began < 2

@@ -137,6 +137,14 @@ REFUSED: list[tuple[Any, str]] = [
     ({"messages": 5}, "input_payload.messages: is missing, and would be right as a list of {role, content}"),
     ({"messages": [5]}, "input_payload.messages[0]: is not a message, and would be right as {role, content}"),
     (
+        {"messages": [{"role": "user", "content": [{"type": "text", "text": 5}]}]},
+        "input_payload.messages[0]: is not a message, and would be right as {role, content}",
+    ),
+    (
+        {"messages": [{"role": "user", "content": "x", "tool_calls": [{}]}]},
+        "input_payload.messages[0]: is not a message, and would be right as {role, content}",
+    ),
+    (
         {"messages": ["a", {"role": "alien", "content": "b"}]},
         "input_payload.messages[1]: is not a message, and would be right as {role, content}",
     ),
@@ -192,6 +200,11 @@ def test_append_takes_messages_as_messages_and_anything_else_at_the_end() -> Non
     assert graph.append([one], [other]) == [other]
     assert graph.append([one], [RemoveMessage(id="1")]) == []
     assert graph.append(["a"], [other]) == ["a", other]
+    # Removing what is not there, or no longer, leaves nothing to do.
+    assert graph.append([one], [RemoveMessage(id="2"), other]) == [other]
+    assert graph.append(None, [RemoveMessage(id="2")]) == []
+    assert graph.append(None, [one, RemoveMessage(id="1")]) == []
+    assert graph.append([one], [RemoveMessage(id="__remove_all__"), other]) == [other]
 
 
 SCHEMA = {
@@ -232,6 +245,11 @@ def test_a_sub_agent_hands_back_only_what_it_changed() -> None:
         "count": 4,
         "messages": ["x"],
     }
+
+
+def test_a_field_shows_whatever_message_a_script_has_put_there() -> None:
+    odd = HumanMessage("x", tool_calls=[1])
+    assert state.snapshot({"log": [odd]})["log"] == [{"role": "user", "content": "x", "id": None}]
 
 
 def test_what_has_not_changed_is_rendered_once() -> None:

@@ -66,6 +66,22 @@ def test_a_message_that_cannot_be_read_is_told_to_the_model() -> None:
     assert said.status == "error"
 
 
+UNREADABLE = [
+    HumanMessage("x", tool_calls=[1]),
+    {"role": "user", "content": "x", "tool_calls": [{}]},
+    HumanMessage([{"type": "text", "text": 5}]),
+    AIMessage([{"type": "text", "text": None}]),
+]
+
+
+@pytest.mark.parametrize("message", UNREADABLE, ids=str)
+def test_a_message_that_nobody_could_read_later_is_told_to_the_model(message: Any) -> None:
+    said = reply(Update({"messages": [message]}), "t", "c1")
+
+    assert isinstance(said, ToolMessage)
+    assert (said.status, "the tool's update of the state cannot be used" in said.content) == ("error", True)
+
+
 def test_a_script_adds_messages_in_every_form() -> None:
     given = ["one", {"role": "assistant", "content": "two"}, ("user", "three"), AIMessage("four")]
 

@@ -2,7 +2,8 @@
 
 deepagents makes a regular expression of a pattern and matches it on the event loop, where nothing can break it off.
 Each `**` in it is tried at every slash of a path, for every place of the `**` before it; a `*` is tried once (atomic
-groups). So the steps are known before: some 40 ns each (seen). `grep` itself searches for a text, not for an expression.
+groups). So the steps are known before: some 40 ns each (seen). `grep` itself searches for a text, not for an
+expression.
 """
 
 from collections.abc import Iterable, Mapping

@@ -12,10 +12,10 @@ from deepagents import SubAgent, create_deep_agent
 from deepagents.graph import DeepAgentState
 from deepagents.middleware.subagents import GENERAL_PURPOSE_SUBAGENT
 from langchain.agents.middleware import AgentMiddleware, InterruptOnConfig, TodoListMiddleware
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import BaseMessage, RemoveMessage
 from langchain_core.tools import BaseTool
 from langgraph.checkpoint.base import BaseCheckpointSaver
-from langgraph.graph.message import add_messages
+from langgraph.graph.message import REMOVE_ALL_MESSAGES, add_messages
 from langgraph.graph.state import CompiledStateGraph
 
 from agent_executor.core import providers
@@ -137,8 +137,19 @@ def append(left: Any, right: Any) -> list[Any]:
     """Reducer of `add_messages` fields: messages as LangGraph adds them, anything else at the end of the list."""
     old, new = _listed(left), _listed(right)
     if new and all(isinstance(item, BaseMessage) for item in old + new):
-        return list(add_messages(old, new))
+        return list(add_messages(old, _without_strays(old, new)))
     return old + new
+
+
+def _without_strays(old: list[Any], new: list[Any]) -> list[Any]:
+    """New messages but for removals of what is not there, by which LangGraph would fail the job."""
+    known = {message.id for message in old} | {REMOVE_ALL_MESSAGES}
+    kept = []
+    for message in new:
+        if not isinstance(message, RemoveMessage) or message.id in known:
+            kept.append(message)
+            known.add(message.id)
+    return kept
 
 
 def _listed(value: Any) -> list[Any]:

@@ -36,7 +36,7 @@ def accept(payload: Mapping[str, Any]) -> dict[str, Any]:
     messages = []
     for i, message in enumerate(given):
         try:
-            messages += convert_to_messages([message])
+            messages += readable(convert_to_messages([message]))
         except (ValueError, TypeError, KeyError, AttributeError, NotImplementedError):
             raise _refusal(f"messages[{i}]", "is not a message, and would be right as {role, content}") from None
     files = payload.get("files") or {}
@@ -90,7 +90,7 @@ def message(value: "BaseMessage") -> dict[str, Any]:
         "content": clean(value.text if value.type == "ai" else value.content),
         "id": value.id,
     }
-    if calls := getattr(value, "tool_calls", None):
+    if value.type == "ai" and (calls := getattr(value, "tool_calls", None)):
         shape["tool_calls"] = [
             {"id": call["id"], "name": clean(call["name"]), "args": clean(call["args"])} for call in calls
         ]
@@ -100,6 +100,19 @@ def message(value: "BaseMessage") -> dict[str, Any]:
     if value.name:
         shape["name"] = clean(value.name)
     return shape
+
+
+def readable(messages: list[Any]) -> list[Any]:
+    """The messages, if models, libraries and clients can read them; else raises `ValueError`, `TypeError`, `KeyError`.
+
+    LangChain takes what its own classes make of a message as it is: tool calls of a user, a text block without a text.
+    """
+    for one in messages:
+        if one.type != "ai" and getattr(one, "tool_calls", None):
+            raise ValueError("only a message of the assistant has tool calls")
+        if isinstance(one.content, list):
+            "".join(block["text"] for block in one.content_blocks if block["type"] == "text")
+    return messages
 
 
 def shown_files(files: Mapping[str, Any]) -> dict[str, Any]:

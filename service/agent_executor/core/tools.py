@@ -73,7 +73,7 @@ def reply(answer: Outcome, name: str, call_id: str) -> ToolMessage | Command[Any
 def _messages(given: Sequence[Any] | Mapping[str, Any]) -> list[AnyMessage]:
     single = isinstance(given, Mapping | str) or hasattr(given, "content")
     listed: list[Any] = [given] if single else list(given)
-    messages = convert_to_messages(listed)
+    messages = state.readable(convert_to_messages(listed))
     # Only here: a dict, a pair or a serialised object becomes one too.
     if any(isinstance(message, RemoveMessage) for message in messages):
         raise ValueError("it may add messages to the conversation, not remove them")

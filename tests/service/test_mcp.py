@@ -14,11 +14,13 @@ from mcp.server.transport_security import TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse, RedirectResponse
 from starlette.routing import Mount, Route
+from typing_extensions import TypedDict
 
 from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.models.parts import Mcp
 from agent_executor.services import built_in, mcp, web
 from agent_executor.settings import Settings
+from tests.service.test_schemas import bomb
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 PATH = "tool_definitions[0].mcp"
@@ -39,6 +41,25 @@ async def port() -> AsyncIterator[int]:
         """Fail."""
         raise ValueError("no such luck")
 
+    class Point(TypedDict):
+        x: int
+
+    odd = FastMCP("odd", transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False))
+
+    @odd.tool()
+    def draw(points: list[Point]) -> str:
+        """Draw."""
+        return str(points)
+
+    @odd.tool()
+    def grow() -> str:
+        """Grow."""
+        return ""
+
+    registered = odd._tool_manager.get_tool("grow")
+    assert registered is not None
+    registered.parameters = bomb(18)
+
     async def refuses(request: Any) -> PlainTextResponse:
         return PlainTextResponse("no", status_code=int(request.path_params["status"]))
 
@@ -50,6 +71,7 @@ async def port() -> AsyncIterator[int]:
         Route("/status/{status}", refuses, methods=["GET", "POST"]),
         Route("/away", away, methods=["GET", "POST"]),
         *streamable.routes,
+        Mount("/odd", odd.sse_app()),
         Mount("/", tools.sse_app()),
     ]
     app = Starlette(routes=routes, lifespan=lambda _: tools.session_manager.run())
@@ -94,6 +116,23 @@ async def test_the_tools_of_a_server(port: int, path: str, transport: Any) -> No
     assert sorted(tools) == ["add", "fail"]
     assert (added.status, added.text) == ("success", "3")
     assert (failed.status, "no such luck" in failed.text) == ("error", True)
+
+
+async def test_their_schemas_have_no_references(port: int) -> None:
+    (tool,) = await ask(port, "/odd/sse", transport="sse", tools=("draw",))
+
+    assert "$" not in str(tool.args_schema)
+    assert tool.args["points"]["items"]["properties"]["x"]["type"] == "integer"
+
+
+async def test_a_schema_that_means_a_huge_one(port: int) -> None:
+    with pytest.raises(PermanentError) as caught:
+        await ask(port, "/odd/sse", transport="sse")
+
+    why = (
+        "the JSON schema of the tool 'grow' cannot be used: with its references replaced it has more than 10000 values"
+    )
+    assert caught.value.message == f"{PATH}.url: {why}"
 
 
 async def test_only_the_tools_that_were_named(port: int) -> None:

@@ -244,6 +244,35 @@ async def test_postponed_annotations_and_a_name_of_its_own(runner: ToolRunner) -
     assert await call(runner, source, {"p": {"n": 1}}) == Content("4")
 
 
+BOMB = """
+DEFINITIONS = {
+    f"a{i}": {"type": "object", "properties": {side: {"$ref": f"#/$defs/a{i + 1}"} for side in "xy"}} for i in range(18)
+}
+SCHEMA = {
+    "type": "object", "title": "t", "description": "d", "properties": {"q": {"$ref": "#/$defs/a0"}},
+    "$defs": {**DEFINITIONS, "a18": {"type": "string"}},
+}
+@tool(args_schema=SCHEMA)"""
+
+
+async def test_a_schema_that_means_a_huge_one_is_refused_with_the_path_and_the_tool(runner: ToolRunner) -> None:
+    source = script("def t(q):", "return ''", BOMB)
+
+    with pytest.raises(PermanentError) as refused:
+        await runner.describe(source, where="tools[1]")
+
+    why = "with its references replaced it has more than 10000 values"
+    assert refused.value.message == f"tools[1]: the JSON schema of the tool 't' cannot be used: {why}"
+
+
+async def test_a_schema_is_described_without_references(runner: ToolRunner) -> None:
+    declared = "class P(TypedDict):\n    n: int\n@tool"
+    spec = await runner.describe(script("def t(a: P, b: list[P]) -> str:", "return ''", declared), where="here")
+
+    assert "$" not in str(spec.args_schema)
+    assert spec.args_schema["properties"]["b"]["items"] == spec.args_schema["properties"]["a"]
+
+
 async def test_two_tools_in_one_script_are_refused_with_the_path(runner: ToolRunner) -> None:
     source = script("def a():", "pass") + script("def b():", "pass")
 

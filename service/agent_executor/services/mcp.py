@@ -19,7 +19,7 @@ from mcp.types import CONNECTION_CLOSED, CallToolResult, TextContent
 
 from agent_executor.errors import JobError, PermanentError, TemporaryError, shown
 from agent_executor.models.parts import Mcp
-from agent_executor.services import web
+from agent_executor.services import schemas, web
 
 LIST_SECONDS = 15.0
 CALL_SECONDS = 120.0
@@ -44,7 +44,10 @@ async def tools_of(
             found = await load_mcp_tools(None, connection=connection, tool_interceptors=[_judged])
     except (*TROUBLE, httpx.InvalidURL) as error:
         raise _classified(error, f"{path}.url") from error
-    return found if server.tools is None else _chosen(found, server.tools, path)
+    chosen = found if server.tools is None else _chosen(found, server.tools, path)
+    for tool in chosen:
+        _make_plain(tool, path)
+    return chosen
 
 
 def _chosen(found: Sequence[BaseTool], names: Sequence[str], path: str) -> list[BaseTool]:
@@ -55,6 +58,14 @@ def _chosen(found: Sequence[BaseTool], names: Sequence[str], path: str) -> list[
             message = f"{path}.tools[{i}]: {shown(name)} is not a tool of this server, which has {offered}"
             raise PermanentError("invalid_definition", message)
     return [by_name[name] for name in names]
+
+
+def _make_plain(tool: BaseTool, path: str) -> None:
+    try:
+        tool.args_schema = schemas.plain(cast("dict[str, Any]", tool.args_schema))
+    except schemas.Unusable as error:
+        message = f"{path}.url: the JSON schema of the tool {shown(tool.name)} cannot be used: {error}"
+        raise PermanentError("invalid_definition", message) from None
 
 
 def _connection(server: Mcp, hosts: Sequence[str], lookup: web.Lookup) -> Connection:

@@ -15,7 +15,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from agent_executor.errors import PermanentError, TemporaryError
-from agent_executor.services import sandbox
+from agent_executor.services import sandbox, schemas
 from agent_executor.services.tools import memory, watch, wire
 from agent_executor.services.tools.pool import Pool, Worker
 from agent_executor.services.tools.specs import MEGABYTE, Content, Limits, Outcome, ToolSpec, Update
@@ -24,7 +24,6 @@ log = structlog.get_logger()
 
 INVALID = "invalid_definition"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-SCHEMA_BYTES = 262_144
 TEXT_CHARACTERS = 20_000
 DESCRIBE_SECONDS = 15.0
 
@@ -145,11 +144,14 @@ def _spec(answer: Any) -> ToolSpec:
             "args_schema": dict() as schema,
             "state_fields": None | list() as fields,
             "return_direct": bool() as direct,
-        } if len(wire.pack(schema)) <= SCHEMA_BYTES and all(isinstance(each, str) for each in fields or ()):
+        } if all(isinstance(each, str) for each in fields or ()):
             if not NAME.fullmatch(name):
                 raise wire.Garbage("the tool's name is not 1 to 64 letters, digits, _ and -")
             names = None if fields is None else frozenset(fields)
-            return ToolSpec(name, description[:TEXT_CHARACTERS], schema, names, direct)
+            try:
+                return ToolSpec(name, description[:TEXT_CHARACTERS], schemas.plain(schema), names, direct)
+            except schemas.Unusable as error:
+                raise wire.Garbage(f"the JSON schema of the tool {name!r} cannot be used: {error}") from None
     raise wire.Garbage("the script sent no valid description of its tool")
 
 

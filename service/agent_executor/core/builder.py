@@ -14,7 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent_executor.core import providers
+from agent_executor.core import providers, toolbox
 from agent_executor.core.builds import Builds
 from agent_executor.core.context import ToolRunner
 from agent_executor.errors import PermanentError, shown
@@ -87,6 +87,8 @@ class Builder:
         tools = {"http_request": [self._http_request]} if self._http_request else {}
         for i, tool in enumerate(definition.tool_definitions):
             tools[tool.name] = await self._tools(tool, f"tool_definitions[{i}]")
+        for fault in toolbox.faults(definition, raw, tools):
+            raise PermanentError("invalid_definition", fault)
         return await asyncio.to_thread(self._compile, definition, tools, self._saver())
 
     async def _tools(self, tool: ToolDefinition, path: str) -> "list[BaseTool]":

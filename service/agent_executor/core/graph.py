@@ -76,7 +76,7 @@ def compile_graph(
             "description": node.config.description or f"The {node.name} specialist.",
             "system_prompt": node.config.system_prompt or "",
             "tools": toolbox(node),
-            "interrupt_on": pauses(node) or pauses(main) or {},
+            "interrupt_on": pauses(node, tools) or pauses(main, tools) or {},
             **speaking(node),
         }
         for node in definition.specialists
@@ -93,14 +93,16 @@ def compile_graph(
         context_schema=JobContext,
         checkpointer=saver,
         name=main.name,
-        interrupt_on=pauses(main),
+        interrupt_on=pauses(main, tools),
     )
 
 
-def pauses(node: Node) -> dict[str, bool | InterruptOnConfig] | None:
+def pauses(node: Node, tools: Mapping[str, Sequence[BaseTool]]) -> dict[str, bool | InterruptOnConfig] | None:
     """The tools of a node whose calls wait for a human, as LangChain's middleware wants them."""
     waiting: dict[str, bool | InterruptOnConfig] = {}
-    for name, on in node.config.interrupt_on.items():
+    named = node.config.interrupt_on
+    of_servers = {tool.name: on for name, on in named.items() for tool in tools.get(name, ())}
+    for name, on in {**of_servers, **named}.items():  # what is said of a tool goes before what is said of its server
         allowed = EVERY_DECISION if on is True else on.allowed_decisions if on else None
         # A description of our own: the middleware's would show the arguments as Python's repr.
         waiting[name] = InterruptOnConfig(allowed_decisions=list(allowed), description=WAITS) if allowed else False

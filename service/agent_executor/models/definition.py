@@ -77,13 +77,15 @@ def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[
         if tool.name in BUILT_IN - FILE_TOOLS:
             yield f"tool_definitions[{i}].name: {shown(tool.name)} is a built-in tool, and another name would be right"
     tools = BUILT_IN | {tool.name for tool in definition.tool_definitions}
+    servers = any(tool.mcp for tool in definition.tool_definitions)
     fields: dict[str, tuple[StateField, str]] = {}
     for i, node in enumerate(definition.nodes):
         where = config_path(raw, i)
         for j, name in enumerate(node.config.tools):
             if name not in tools:
                 yield f"{where}.tools[{j}]: {shown(name)} is neither in tool_definitions nor built in"
-        for name in node.config.interrupt_on.keys() - tools:
+        # The tools of a server are told when the graph is built: `core.toolbox`.
+        for name in () if servers else node.config.interrupt_on.keys() - tools:
             yield f"{where}.interrupt_on: {shown(name)} is neither in tool_definitions nor built in"
         for name, field in node.config.state_schema.items():
             if name in RESERVED_FIELDS or name.startswith("_") or ":" in name:

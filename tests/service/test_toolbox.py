@@ -1,4 +1,4 @@
-"""The tools of MCP servers wait for a person where `interrupt_on` says so."""
+"""The tools of MCP servers take no other tool's place, and wait for a person where `interrupt_on` says so."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -89,7 +89,13 @@ def lone(**interrupt_on: Any) -> dict[str, Any]:
     return agent({"bank": {}}, specialists=[own], tools=[], interrupt_on=interrupt_on)
 
 
+def twice(**more: Any) -> dict[str, Any]:
+    return agent({"bank": {}, "shop": {}}, **more)
+
+
 NAMES = {"bank": ["pay"], "shop": ["pay", "buy"], "files": ["write_file"], "team": ["task"], "none": []}
+WITHOUT = "has the name of a built-in tool, and `tools` without it would be right"
+ONE = "as 'bank' has; one would be right"
 HAVE = "is no tool that this agent has, and a tool or a tool server of it would be right"
 REFUSED = {
     "a gate that is no tool": (
@@ -105,6 +111,22 @@ REFUSED = {
         f"nodes[0].config.interrupt_on: 'pay' {HAVE}",
     ),
     "a gate of a tool that another agent has": (lone(bank=True), f"nodes[0].config.interrupt_on: 'bank' {HAVE}"),
+    "a tool in the place of a file tool": (
+        agent({"files": {}}),
+        f"tool_definitions[0].mcp: its tool 'write_file' {WITHOUT}",
+    ),
+    "a tool in the place of sub-agents": (
+        agent({"team": {"tools": ["task"]}}),
+        f"tool_definitions[0].mcp: its tool 'task' {WITHOUT}",
+    ),
+    "a tool in the place of a script": (
+        agent({"bank": {}}, scripts=["pay"]),
+        "nodes[0].config.tools[1]: 'bank' has a tool 'pay', as 'pay' has; one would be right",
+    ),
+    "a tool in the place of another server's": (
+        twice(),
+        f"nodes[0].config.tools[1]: 'shop' has a tool 'pay', {ONE}",
+    ),
 }
 
 
@@ -117,6 +139,11 @@ async def test_refused_is(definition: dict[str, Any], why: str) -> None:
 
 
 ALLOWED = {
+    "a file tool that the author has named": agent({"files": {"tools": ["write_file"]}}),
+    "the same name at two agents": twice(tools=["bank"], specialists=[{"id": "buyer", "tools": ["shop"]}]),
+    "a server that two agents have, and one twice": twice(
+        tools=["bank", "bank"], specialists=[{"id": "clerk", "tools": ["bank"]}]
+    ),
     "a gate of a built-in tool": agent({"bank": {}}, interrupt_on={"write_file": True}),
     "a gate of a specialist's script": agent(
         {"bank": {}},

@@ -1,6 +1,7 @@
 """What can only be said of a definition's tools when its MCP servers have told theirs.
 
-What `interrupt_on` names is there to be stopped: the name of a tool, or of a server, which stands for all its tools.
+A tool of a server takes no other's place, and what `interrupt_on` names is there to be stopped: the name of a tool, or
+of a server, which stands for all its tools.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_executor.errors import shown
 from agent_executor.models.definition import config_path
-from agent_executor.models.parts import BUILT_IN, Definition, Node
+from agent_executor.models.parts import BUILT_IN, FILE_TOOLS, Definition, Node
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -19,11 +20,27 @@ Tools = Mapping[str, Sequence["BaseTool"]]
 
 def faults(definition: Definition, raw: Mapping[str, Any], tools: Tools) -> Iterator[str]:
     """What is wrong, each with its path."""
+    for i, one in enumerate(definition.tool_definitions):
+        # A file tool may be replaced where the author has written its name, as by a script.
+        taken = BUILT_IN if one.mcp and one.mcp.tools is None else BUILT_IN - FILE_TOOLS
+        for name in sorted(taken & {tool.name for tool in tools[one.name]}):
+            right = "`tools` without it would be right"
+            yield f"tool_definitions[{i}].mcp: its tool {shown(name)} has the name of a built-in tool, and {right}"
     for i, node in enumerate(definition.nodes):
         where = config_path(raw, i)
+        yield from _doubled(node, f"{where}.tools", tools)
         for name in sorted(node.config.interrupt_on.keys() - BUILT_IN - _stoppable(definition, node, tools)):
             right = "a tool or a tool server of it would be right"
             yield f"{where}.interrupt_on: {shown(name)} is no tool that this agent has, and {right}"
+
+
+def _doubled(node: Node, path: str, tools: Tools) -> Iterator[str]:
+    owners: dict[str, str] = {}
+    for j, name in enumerate(node.config.tools):
+        for tool in tools.get(name, ()):
+            if owners.setdefault(tool.name, name) != name:
+                other = shown(owners[tool.name])
+                yield f"{path}[{j}]: {shown(name)} has a tool {shown(tool.name)}, as {other} has; one would be right"
 
 
 def _stoppable(definition: Definition, node: Node, tools: Tools) -> set[str]:

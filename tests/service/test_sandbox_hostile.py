@@ -26,7 +26,11 @@ NOBODYS = (
 )
 # What needs Landlock to fail, or a directory of its own to be tried at all.
 OF_FILES = {"reads the files of the service", "writes a huge file", "fills the disk", "digs a deep hole and closes it"}
-OF_FILES |= {"makes files without end", "leaves its directory by a link"}
+OF_FILES |= {
+    "fills the disk with files that it maps and removes",
+    "makes files without end",
+    "leaves its directory by a link",
+}
 
 
 def _works(prefix: tuple[str, ...]) -> bool:

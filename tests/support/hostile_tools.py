@@ -237,6 +237,19 @@ for i in range(10**6):
         "MB are allowed",
     ),
     Hostile(
+        "fills the disk with files that it maps and removes",
+        """
+for _ in range(10**6):
+    file = os.open("f", os.O_RDWR | os.O_CREAT)
+    os.unlink("f")
+    os.write(file, bytes(1 << 20))
+    libc.mmap(None, 4096, 1, 1, file, 0)
+    os.close(file)
+    time.sleep(0.002)
+""",
+        "MB are allowed",
+    ),
+    Hostile(
         "makes files without end",
         """
 for i in range(10**9):

@@ -83,7 +83,8 @@ def enter(walls: Walls, parent: int) -> None:
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
     _die_with(parent)
-    shield()
+    # Behind Landlock no other worker can look into this one, and the service has to: `services.tools.unnamed`.
+    _prctl(PR_SET_DUMPABLE, 1 if has_landlock else 0)
     _limit(walls)
     readable = (*_python(), *SYSTEM, *(RESOLVER if walls.network else ()))
     landlock.restrict(_libc, on, readable=readable, devices=DEVICES, own=walls.directory, network=walls.network)

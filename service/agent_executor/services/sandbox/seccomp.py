@@ -20,7 +20,8 @@ NUMBER, ARCH = 0, 4  # offsets in struct seccomp_data; argument i is at 16 + 8 *
 SECCOMP_SET_MODE_FILTER = 1
 
 O_WRITING, O_CREAT, O_TRUNC = 0o3, 0o100, 0o1000  # O_WRONLY | O_RDWR, and two that are the same on both machines
-CLONE_THREAD: Final = 0x00010000
+CLONE_FILES, CLONE_THREAD = 0x00000400, 0x00010000
+CLOSE_RANGE: Final = (0, 4)  # CLOSE_RANGE_CLOEXEC; not CLOSE_RANGE_UNSHARE
 CLONE_NAMESPACES: Final = 0x7E020000  # CLONE_NEW{NS,CGROUP,UTS,IPC,USER,PID,NET}
 # Not F_SETOWN, F_SETSIG, F_SETOWN_EX, F_SETLEASE, F_NOTIFY: through them the kernel signals any process of this user.
 FCNTL: Final = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032)
@@ -61,6 +62,7 @@ def program(on: Machine, pid: int, *, network: bool, changes: bool) -> list[Inst
     code += _when("fcntl", on, _one_of(1, FCNTL))
     code += _when("ioctl", on, _one_of(1, IOCTL))
     code += _when("prctl", on, _one_of(0, PRCTL))
+    code += _when("close_range", on, _one_of(2, CLOSE_RANGE))
     code += _when("socketpair", on, _pair())
     if network:
         code += _when("socket", on, _one_of(0, INTERNET))
@@ -115,7 +117,8 @@ def _to_its_peer() -> list[Instruction]:
 def _thread() -> list[Instruction]:
     return [
         (LOAD, 0, 0, 16),
-        (ANY_BIT, 0, 2, CLONE_THREAD),
+        (ANY_BIT, 0, 3, CLONE_THREAD),
+        (ANY_BIT, 0, 2, CLONE_FILES),  # whoever watches the worker looks at one table of open files
         (ANY_BIT, 1, 0, CLONE_NAMESPACES),
         (RETURN, 0, 0, ALLOW),
         (RETURN, 0, 0, ERRNO | errno.EPERM),

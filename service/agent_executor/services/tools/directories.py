@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 def make(base: Path | None) -> str:
-    """A new empty directory, for this user only."""
-    return tempfile.mkdtemp(prefix="tool-", dir=base)
+    """A new empty directory, for this user only, by the path that the kernel has for it."""
+    return os.path.realpath(tempfile.mkdtemp(prefix="tool-", dir=base))
 
 
 def usage(directory: str, most_entries: int) -> tuple[int, int]:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
-from agent_executor.services.tools import directories
+from agent_executor.services.tools import directories, unnamed
 from agent_executor.services.tools.pool import Worker
 from agent_executor.services.tools.specs import Limits
 
@@ -29,7 +29,7 @@ async def guard(worker: Worker, limits: Limits, exchange: Coroutine[Any, Any, An
             if (threads := _threads(worker.pid)) > limits.threads:
                 raise Exceeded(f"it ran {threads} threads, and {limits.threads} are allowed")
             if looks % DIRECTORY_EVERY == 0:
-                await asyncio.to_thread(_measure, worker.directory, limits)
+                await asyncio.to_thread(_measure, worker, limits)
         return talk.result()
     finally:
         talk.cancel()
@@ -58,8 +58,9 @@ def _threads(pid: int) -> int:
     return int(status.partition("\nThreads:")[2].split(None, 1)[0])
 
 
-def _measure(directory: str, limits: Limits) -> None:
-    size, entries = directories.usage(directory, limits.directory_entries)
+def _measure(worker: Worker, limits: Limits) -> None:
+    size, entries = directories.usage(worker.directory, limits.directory_entries)
+    size += unnamed.size(worker.pid, worker.directory, limits.file_bytes)
     if size > limits.directory_bytes:
         raise Exceeded(f"its files took {size >> 20} MB, and {limits.directory_bytes >> 20} MB are allowed")
     if entries > limits.directory_entries:

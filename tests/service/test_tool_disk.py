@@ -1,0 +1,131 @@
+"""A script's share of the disk, and of files without a name; afterwards nothing is left of it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from agent_executor.services.tools.runner import ToolRunner
+from agent_executor.services.tools.specs import Content, Limits
+
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
+LIMITS = replace(Limits(), wall_seconds=8.0, file_bytes=4 << 20, directory_bytes=16 << 20, directory_entries=3000)
+HEAD = """
+import ctypes, os, socket, threading, time
+from langchain_core.tools import tool
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.mmap.restype = ctypes.c_void_p
+
+def unnamed(name="f"):
+    file = os.open(name, os.O_RDWR | os.O_CREAT)
+    os.unlink(name)
+    os.write(file, bytes(4 << 20))
+    return file
+
+def mapped(flags):
+    file = unnamed()
+    libc.mmap(None, 4096, 1, flags, file, 0)
+    os.close(file)
+
+@tool
+def t() -> str:
+    "Do it."
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def runner(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ToolRunner]:
+    base = tmp_path_factory.mktemp("tools")
+    runner = ToolRunner(LIMITS, base)
+    yield runner
+    await runner.close()
+    assert list(base.iterdir()) == []
+
+
+async def call(runner: ToolRunner, body: str) -> Content:
+    source = HEAD + "\n".join(f"    {line}" for line in body.strip().splitlines()) + "\n"
+    answer = await runner.call(source, {}, job_id="job", tool_call_id="c", state={})
+    assert isinstance(answer, Content)
+    return answer
+
+
+TOO_MUCH = {
+    "open": "kept = [unnamed() for _ in range(6)]\ntime.sleep(30)",
+    "replaced": """
+kept = []
+for _ in range(6):
+    kept.append(os.open("new", os.O_RDWR | os.O_CREAT))
+    os.write(kept[-1], bytes(4 << 20))
+    os.rename("new", "old")
+time.sleep(30)
+""",
+    "never named": """
+kept = [os.open(".", os.O_RDWR | os.O_TMPFILE) for _ in range(6)]
+for each in kept: os.write(each, bytes(4 << 20))
+time.sleep(30)
+""",
+    "mapped": "for _ in range(6): mapped(1)\ntime.sleep(30)",
+    "mapped for itself": "for _ in range(6): mapped(2)\ntime.sleep(30)",
+    "open after its first thread": """
+kept = []
+def keep():
+    kept.extend(unnamed() for _ in range(6))
+    time.sleep(30)
+threading.Thread(target=keep).start()
+libc.syscall({"x86_64": 60, "aarch64": 93}[os.uname().machine], 0)
+""",
+}
+
+
+@pytest.mark.parametrize("body", TOO_MUCH.values(), ids=TOO_MUCH)
+async def test_files_without_a_name_count_that_are(runner: ToolRunner, body: str) -> None:
+    answer = await call(runner, body)
+
+    assert answer.status == "error"
+    assert "MB, and 16 MB are allowed" in answer.content
+
+
+async def test_files_that_are_sent_and_not_received_count(tmp_path: Path) -> None:
+    body = """
+ends = socket.socketpair()
+for _ in range(6):
+    file = unnamed()
+    socket.send_fds(ends[0], [b"x"], [file])
+    os.close(file)
+time.sleep(30)
+"""
+    runner = ToolRunner(replace(LIMITS, network=True), tmp_path)
+    try:
+        answer = await call(runner, body)
+    finally:
+        await runner.close()
+    assert "MB, and 16 MB are allowed" in answer.content
+
+
+async def test_space_is_not_taken_at_a_stroke(runner: ToolRunner) -> None:
+    answer = await call(runner, 'os.posix_fallocate(os.open("f", os.O_RDWR | os.O_CREAT), 0, 1 << 20)')
+
+    assert "PermissionError" in answer.content
+
+
+async def test_temporary_files_and_shared_memory_are_a_scripts_own(runner: ToolRunner) -> None:
+    body = """
+import mmap, sqlite3, tempfile
+shared = mmap.mmap(-1, 32 << 20)
+shared.write(bytes(32 << 20))
+for _ in range(8):
+    with tempfile.TemporaryFile() as file, tempfile.NamedTemporaryFile() as named:
+        file.write(bytes(2 << 20)); named.write(bytes(2 << 20))
+        named.flush()
+        assert mmap.mmap(named.fileno(), 0).read(1) == bytes(1)
+database = sqlite3.connect("data.db")
+database.execute("create table t (x)")
+database.execute("insert into t values (1)")
+database.commit()
+time.sleep(1)
+return str(database.execute("select x from t").fetchall())
+"""
+    assert await call(runner, body) == Content("[(1,)]")

@@ -61,7 +61,7 @@ async def test_a_live_lease_is_busy_for_the_time_it_has_left(jobs):
 
 
 async def test_a_claim_whose_answer_was_lost_is_made_again_and_counts_as_none(jobs, monkeypatch):
-    monkeypatch.setattr("agent_executor.services.jobs._once", lambda owner: owner)  # the second try of one call
+    monkeypatch.setattr("agent_executor.services.jobs.once", lambda owner: owner)  # the second try of one call
     job = new_job()
     first, second = await jobs.claim(job, **LEASE), await jobs.claim(job, **LEASE)
     assert isinstance(first, Claimed)

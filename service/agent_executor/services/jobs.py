@@ -9,7 +9,6 @@ given back, so its owner died: that counts as a failure, and a job that kills it
 States: queued -> running -> completed | failed | cancelled, and running -> interrupted -> (resume) queued.
 """
 
-import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -23,7 +22,8 @@ from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Job, Leas
 from agent_executor.services import database
 from agent_executor.services import job_statements as sql
 from agent_executor.services.database import jsonb, retried, storable
-from agent_executor.services.outbox import columns_of, event_of, parameters_of
+from agent_executor.services.job_rows import claim_result, claimed, columns, finished, once
+from agent_executor.services.outbox import columns_of, parameters_of
 from agent_executor.services.writer import Rows, Writer
 
 PURGE_BATCH = 500
@@ -51,15 +51,15 @@ class Jobs:
 
     async def enqueue(self, job: NewJob) -> bool:
         """Note a job before anybody works on it, so that it can be seen and cancelled; False if it is known."""
-        return bool(await self._rows(sql.ENQUEUE, _parameters(job)))
+        return bool(await self._rows(sql.ENQUEUE, columns(job)))
 
     async def claim(self, job: NewJob, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished:
         """Take a job that was delivered, new or not."""
-        return await self._claim(sql.CLAIM, {**_parameters(job), "owner": _once(owner), "lease": lease_seconds})
+        return await self._claim(sql.CLAIM, {**columns(job), "owner": once(owner), "lease": lease_seconds})
 
     async def reclaim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished | None:
         """Take a job that is known, after `resume` or `request_cancel`; None if it is not known."""
-        parameters = {"job_id": job_id, "owner": _once(owner), "lease": lease_seconds}
+        parameters = {"job_id": job_id, "owner": once(owner), "lease": lease_seconds}
         return await self._claim(sql.RECLAIM, parameters) if await self._state([], job_id) else None
 
     async def take_strays(self, *, owner: str, lease_seconds: float, older_than: float) -> list[Claimed]:
@@ -67,9 +67,9 @@ class Jobs:
 
         They are to be cancelled, or nothing has become of them for `older_than` seconds.
         """
-        parameters = {"owner": _once(owner), "lease": lease_seconds, "age": older_than}
+        parameters = {"owner": once(owner), "lease": lease_seconds, "age": older_than}
         rows = await self._rows(sql.TAKE_STRAYS, {**parameters, "grace": STRAY_GRACE, "batch": STRAYS})
-        return [_claimed(row) for row in rows]
+        return [claimed(row) for row in rows]
 
     async def renew(self, job_id: str, epoch: int, *, lease_seconds: float) -> Lease:
         """Keep the lease; a lease that is not ours any more means: stop, publish nothing, ack nothing."""
@@ -166,7 +166,7 @@ class Jobs:
     async def outcome(self, job_id: str) -> Finished | None:
         """How a job ended and the event that said so; None while it runs, or if it is not known."""
         rows = await self._rows(sql.OUTCOME, {"job_id": job_id})
-        return _finished(rows[0]) if rows and rows[0]["found"] not in ("queued", "running") else None
+        return finished(rows[0]) if rows and rows[0]["found"] not in ("queued", "running") else None
 
     async def page(
         self, *, limit: int, before: tuple[datetime, str] | None = None, state: State | None = None
@@ -192,7 +192,7 @@ class Jobs:
     async def _claim(self, statement: str, parameters: Mapping[str, Any]) -> Claimed | Busy | Finished:
         # A row that another claim inserted meanwhile is neither taken nor seen by this statement, but by the next one.
         for _ in range(CLAIM_TRIES):
-            if found := _claim_result((await self._rows(statement, parameters))[0]):
+            if found := claim_result((await self._rows(statement, parameters))[0]):
                 return found
         return Busy(1.0)
 
@@ -211,39 +211,3 @@ class Jobs:
                 return await cursor.fetchall()
 
         return await retried(self._pool, execute)
-
-
-def _once(owner: str) -> str:
-    """A name for one claim: if its connection is lost after the commit, its second try knows that it has the job."""
-    return f"{owner}/{uuid.uuid4().hex[:8]}"
-
-
-def _parameters(job: NewJob) -> dict[str, Any]:
-    return {
-        "job_id": job.job_id,
-        "trace_id": job.trace_id,
-        "received": job.received,
-        "headers": jsonb(dict(job.headers)),
-        "subject": job.subject,
-        "definition": jsonb(job.definition),
-        "definition_hash": job.definition_hash,
-        "input": jsonb(job.input),
-        "traceparent": job.traceparent,
-        "tracestate": job.tracestate,
-    }
-
-
-def _claim_result(row: dict[str, Any]) -> Claimed | Busy | Finished | None:
-    if row["epoch"] is not None:
-        return _claimed(row)
-    if row["found"] is None:
-        return None
-    return Busy(row["seconds_left"]) if row["found"] in ("queued", "running") else _finished(row)
-
-
-def _claimed(row: dict[str, Any]) -> Claimed:
-    return Claimed(**{name: row[name] for name in Claimed.__dataclass_fields__})
-
-
-def _finished(row: dict[str, Any]) -> Finished:
-    return Finished(row["found"], event_of(row) if row["event_id"] else None)

@@ -151,7 +151,7 @@ async def test_the_event_loop_says_how_late_it_was(env: dict[str, str]) -> None:
 async def test_results_that_cannot_leave_are_the_outbox_depth(
     env: dict[str, str], nats_client: nats.NATS, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("agent_executor.api.service.LOOK_SECONDS", 0.2)
+    monkeypatch.setattr("agent_executor.api.upkeep.LOOK_SECONDS", 0.2)
     async with caller(env), serving(env) as api:
 
         async def refused(*_: object) -> None:

@@ -3,7 +3,7 @@
 import psycopg
 import pytest
 
-from agent_executor.api import service
+from agent_executor.api import upkeep
 from agent_executor.services.jobs import Jobs
 from agent_executor.services.outbox import Outbox
 from tests.support.api import ECHO, serving
@@ -21,7 +21,7 @@ async def test_a_service_removes_old_jobs_soon_after_its_start(
         connection.execute(
             "UPDATE agent_executor.jobs SET finished_at = now() - interval '1 year' WHERE job_id = %s", (old,)
         )
-    monkeypatch.setattr(service, "FIRST_PURGE_SECONDS", (0.1, 0.2), raising=False)
+    monkeypatch.setattr(upkeep, "FIRST_PURGE_SECONDS", (0.1, 0.2), raising=False)
     purge, failures = Jobs.purge, [psycopg.OperationalError("the server is starting up")]
 
     async def fails_at_first(self: Jobs, **days: float) -> int:
@@ -51,7 +51,7 @@ async def test_a_service_ends_what_was_cancelled_and_left(
             "updated_at = now() - interval '1 minute' WHERE job_id = %s",
             (left,),
         )
-    monkeypatch.setattr(service, "SWEEP_SECONDS", (0.1, 0.2))
+    monkeypatch.setattr(upkeep, "SWEEP_SECONDS", (0.1, 0.2))
     async with serving(env) as api:
         assert await api.ended(left) == "cancelled"
 
@@ -65,16 +65,16 @@ async def test_jobs_that_were_left_are_looked_for_less_often_than_the_outbox(
         looks[what] += 1
         return found
 
-    monkeypatch.setattr(service, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(upkeep, "LOOK_SECONDS", 0.01)
     monkeypatch.setattr(Outbox, "depth", lambda _: look("outbox", 0))
     monkeypatch.setattr(Jobs, "take_strays", lambda *_, **__: look("strays", []))
     async with serving(env):
         await until(lambda: looks["outbox"] > 10)
     assert looks["strays"] == 0
-    first, last = service.SWEEP_SECONDS
+    first, last = upkeep.SWEEP_SECONDS
     assert first < 60 < last, "once a minute, and not for every pod at the same time"
 
 
 def test_the_first_time_is_soon_and_not_the_same_for_every_pod() -> None:
-    first, last = service.FIRST_PURGE_SECONDS
+    first, last = upkeep.FIRST_PURGE_SECONDS
     assert 1 <= first < last / 2 < 60

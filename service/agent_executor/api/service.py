@@ -10,18 +10,16 @@ import contextlib
 import functools
 import gc
 import importlib
-import random
-import time
 from collections.abc import AsyncIterator, Coroutine
 from typing import Any
 
 import psycopg
 import structlog
-from psycopg_pool import PoolTimeout
 
 from agent_executor import garbage
 from agent_executor.api import probes
 from agent_executor.api.parts import Parts
+from agent_executor.api.upkeep import Upkeep
 from agent_executor.core import attempt, builder
 from agent_executor.core.executor import Executor
 from agent_executor.models.parts import Model
@@ -44,13 +42,8 @@ from agent_executor.telemetry.traces import Traces
 
 log = structlog.get_logger()
 
-PURGE_SECONDS = 3600.0
-FIRST_PURGE_SECONDS = (5.0, 30.0)  # after the start: few pods live for an hour, and many may start at once
 PATIENCE_SECONDS = 2.0  # of a caller, for a database that is away: a job has more
 WATCHERS = 1000  # streams of events that are served side by side; more of them take turns
-SWEEP_SECONDS = (45.0, 75.0)  # between two looks for jobs that nobody will bring again: each pod has times of its own
-LOOK_SECONDS = 5.0  # between two looks at the outbox
-LAG_SECONDS = 0.5  # between two looks at the event loop
 YOUNG_OBJECTS = 20_000  # made since the collector last looked at them
 HAND_OVER_SECONDS = 5.0  # after the drain: a write that hangs must not keep the pod
 
@@ -64,7 +57,6 @@ class Service:
         """`graphs` makes graphs of definitions: another class, another meaning of a definition."""
         self._settings = settings
         self._traces = traces
-        self._metrics = metrics
         dsn = database.dsn(settings)
         self._pool = database.pool(dsn, schema=settings.postgres_schema, size=settings.pool_size)
         self._nats = Client()
@@ -75,7 +67,6 @@ class Service:
         results = Results(settings, store.max_payload)
         writer = Writer(self._pool, measure=metrics.checkpoint.observe)
         jobs = Jobs(self._pool, writer)
-        self._jobs = jobs
         self._outbox = Outbox(self._pool, store.publish)
         self._tools = ToolRunner(Limits.of(settings))
         observer = Telemetry(metrics, traces)
@@ -104,6 +95,7 @@ class Service:
         )
         dead_letters = DeadLetters(settings, store, results, self._events)
         self._consumer = Consumer(self._nats, settings, self._executor, dead_letters, observer)
+        self._upkeep = Upkeep(settings, jobs, self._outbox, self._executor, metrics)
         self._tasks: set[asyncio.Task[None]] = set()
         self._working: asyncio.Task[None] | None = None
         self._broken = asyncio.Event()
@@ -131,9 +123,8 @@ class Service:
         for gap in sandbox.report():
             log.warning("sandbox: weaker than it could be", gap=gap)
         await self._pool.open(wait=False)
-        for work in (self._outbox.run(), self._events.run(), self._purge(), self._watch_outbox(), self._watch_loop()):
+        for work in (self._outbox.run(), self._events.run(), *self._upkeep.tasks()):
             self._own(work)
-        self._own(self._sweep())
         self._working = self._own(self._take_jobs())
 
     async def stop(self) -> None:
@@ -175,37 +166,6 @@ class Service:
         self._connecting = False
         self._own(broker.until_closed(self._nats))
         await self._consumer.run(_prepare)
-
-    async def _purge(self) -> None:
-        """Remove what is older than the retention, now and then, beside other pods."""
-        pause = random.uniform(*FIRST_PURGE_SECONDS)  # noqa: S311  # spreads the load
-        while True:
-            await asyncio.sleep(pause)
-            try:
-                purged = await self._jobs.purge(older_than_days=self._settings.job_retention_days)
-            except psycopg.Error as error:  # the next time will do
-                log.warning("service: old jobs not removed", error=type(error).__name__)
-                continue
-            pause = PURGE_SECONDS
-            log.info("service: old jobs removed", jobs=purged)
-
-    async def _sweep(self) -> None:
-        """End jobs that nobody will bring again, now and then, beside other pods."""
-        while True:
-            await asyncio.sleep(random.uniform(*SWEEP_SECONDS))  # noqa: S311  # spreads the load
-            await self._executor.sweep()
-
-    async def _watch_outbox(self) -> None:
-        while True:
-            with contextlib.suppress(psycopg.Error, PoolTimeout):  # readiness says that the database is away
-                self._metrics.outbox_depth.set(await self._outbox.depth())
-            await asyncio.sleep(LOOK_SECONDS)
-
-    async def _watch_loop(self) -> None:
-        while True:
-            asked = time.monotonic()
-            await asyncio.sleep(LAG_SECONDS)
-            self._metrics.loop_lag.set(max(time.monotonic() - asked - LAG_SECONDS, 0.0))
 
     def _own(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=getattr(work, "__qualname__", None))

@@ -255,7 +255,7 @@ async def test_a_job_that_was_begun_is_handed_over_by_a_worker_that_stops(env, b
             await outside.send(asked)
             await until(lambda: asked["job_id"] in begun["begun"])
             stopping = asyncio.create_task(inside.stop())
-            await until(lambda: inside.executor._draining)
+            await until(lambda: inside.executor._running.draining)
             gate.set()
             await stopping
             assert asked["job_id"] in begun["forgotten"]

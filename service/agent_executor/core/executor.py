@@ -16,6 +16,7 @@ import structlog
 from agent_executor.core import answers, loggable, strays
 from agent_executor.core.attempt import Attempt, Parts
 from agent_executor.core.classify import attempted
+from agent_executor.core.running import Running
 from agent_executor.errors import JobError, LeaseLost, PermanentError, TemporaryError
 from agent_executor.models.events import JobCancelEvent, JobExecutionEvent, JobResumeEvent
 from agent_executor.models.jobs import Busy, Claimed, Finished, NewJob, State
@@ -39,8 +40,7 @@ class Executor:
     def __init__(self, parts: Parts, broker: Broker) -> None:
         self._parts = parts
         self._broker = broker
-        self._running: dict[str, Attempt] = {}
-        self._draining = False
+        self._running = Running()
         self._owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
 
     @property
@@ -77,19 +77,16 @@ class Executor:
 
     async def sweep(self) -> None:
         """End jobs that no delivery will bring again; now and then. Raises nothing but cancellation."""
-        if not self._draining:
+        if not self._running.draining:
             await strays.end(self._parts, self._owner)
 
     def drain(self) -> None:
         """Let every job reach its next superstep and hand it over; take no more."""
-        self._draining = True
-        for attempt in self._running.values():
-            attempt.drain()
+        self._running.drain()
 
     def abandon(self) -> None:
         """The time to drain is over: hand the rest over as it stands at its last checkpoint."""
-        for attempt in self._running.values():
-            attempt.stop("drained")
+        self._running.abandon()
 
     async def _dispatch(self, incoming: Incoming, bury: Bury, delivery: int) -> Verdict:
         match incoming.event:
@@ -177,23 +174,18 @@ class Executor:
     async def _attempt(self, attempt: Attempt, bury: Bury | None) -> Verdict:
         job = attempt.job
         log.info("job: taken", epoch=job.epoch, failures=job.failures, resumed=job.has_checkpoint)
-        self._running[job.job_id] = attempt
-        if self._draining:
-            attempt.drain()
-        try:
-            return await self._run(attempt, bury)
-        except LeaseLost:
-            self._parts.observer.count("lost_leases")
-            log.warning("job: lost to another worker")
-            return LEAVE
-        except TemporaryError:
-            # Written is nothing, so another try finds it all again; without a lease in its way, and without a mark.
-            with contextlib.suppress(JobError):
-                await attempted(self._parts.jobs.release(job.job_id, job.epoch))
-            raise
-        finally:
-            if self._running.get(job.job_id) is attempt:
-                del self._running[job.job_id]
+        with self._running.run(attempt):
+            try:
+                return await self._run(attempt, bury)
+            except LeaseLost:
+                self._parts.observer.count("lost_leases")
+                log.warning("job: lost to another worker")
+                return LEAVE
+            except TemporaryError:
+                # Written is nothing, so another try finds it all again; without a lease in its way, and without a mark.
+                with contextlib.suppress(JobError):
+                    await attempted(self._parts.jobs.release(job.job_id, job.epoch))
+                raise
 
     async def _run(self, attempt: Attempt, bury: Bury | None) -> Verdict:
         job, parts = attempt.job, self._parts

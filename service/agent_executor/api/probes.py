@@ -11,6 +11,10 @@ import redis.exceptions
 from nats.aio.client import Client
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from agent_executor.services import database
+
+WAIT_SECONDS = 1.5  # for a connection
+ANSWER_SECONDS = 1.5
 Probe = Callable[[], Awaitable[None]]
 """Returns when a dependency answers; raises NotReady otherwise, or takes too long."""
 
@@ -22,18 +26,24 @@ class NotReady(Exception):  # noqa: N818  # what a dependency is
 
 
 def of(
-    pool: AsyncConnectionPool, dragonfly: redis.asyncio.Redis, nats: Client, taking: Callable[[], bool]
+    pool: AsyncConnectionPool,
+    dragonfly: redis.asyncio.Redis,
+    nats: Client,
+    taking: Callable[[], bool],
+    behind: Callable[[], bool],
 ) -> Mapping[str, Probe]:
     """The probes of a service, by the names that the seed gives to its dependencies."""
 
     async def postgresql() -> None:
         try:
-            async with pool.connection(timeout=1.5) as connection:
+            async with database.connection(pool, WAIT_SECONDS, seconds=ANSWER_SECONDS) as connection:
                 row = await (await connection.execute(TABLES)).fetchone()
         except (psycopg.Error, PoolTimeout) as error:
             raise NotReady(f"no connection ({type(error).__name__})") from None
         if not row or not row[0]:
             raise NotReady("the schema has no tables: run `agent-executor migrate`")
+        if behind():
+            raise NotReady("answers, but the leases of running jobs could not be renewed")
 
     async def dragonfly_answers() -> None:
         try:

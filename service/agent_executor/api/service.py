@@ -104,12 +104,18 @@ class Service:
         self.parts = Parts(
             settings=settings,
             metrics=metrics,
-            jobs=Jobs(self._pool, patience=PATIENCE_SECONDS),
+            jobs=Jobs(self._pool, patience=PATIENCE_SECONDS, answer=PATIENCE_SECONDS),
             broker=store,
             watchers=self._watchers,
             cancel=self._executor.cancel,
             dead_letters=dead_letters,
-            probes=probes.of(self._pool, self._redis, self._nats, lambda: self._consumer.ready),
+            probes=probes.of(
+                self._pool,
+                self._redis,
+                self._nats,
+                taking=lambda: self._consumer.ready,
+                behind=lambda: self._executor.behind,
+            ),
         )
 
     @property

@@ -59,6 +59,8 @@ class Attempt:
     parts: Parts
     job: Claimed
     stopped: Why | None = None
+    held_at: float = field(default_factory=time.monotonic)
+    """When its lease was last known to be ours."""
     emit: Callable[[str, dict[str, Any]], None] = field(init=False)
     launch: Launch = field(init=False)
     _work: "asyncio.Task[None] | None" = None
@@ -86,7 +88,7 @@ class Attempt:
     def confirm(self, job: Claimed) -> None:
         """The claim has come back, and it is this job; its time begins now."""
         self.job = self.launch.job = job
-        self._began = time.monotonic()
+        self._began = self.held_at = time.monotonic()
 
     async def run(self) -> None:
         """Work until the job ended, waits for a person, or was stopped (`stopped` says why).
@@ -202,7 +204,7 @@ class Attempt:
         return await attempted(self.parts.jobs.renew(self.job.job_id, self.job.epoch, lease_seconds=lease))
 
     async def _keep_lease(self) -> None:
-        """Renew, and learn of a cancellation; while the database is away nobody else can claim the job either."""
+        """Renew, and learn of a cancellation; what cannot be renewed works on, as the epoch decides in the end."""
         # A cancellation alone may be lost: the pool forgets one that comes in the moment in which it has a connection.
         while not self._over:
             await asyncio.sleep(self.parts.settings.job_lease_seconds / RENEWALS)
@@ -213,5 +215,7 @@ class Attempt:
                 continue
             if not held.ours:
                 self.stop("lost")
-            elif held.cancel_requested:
+                continue
+            self.held_at = time.monotonic()
+            if held.cancel_requested:
                 self.stop("cancelled")

@@ -40,13 +40,22 @@ class Executor:
     def __init__(self, parts: Parts, broker: Broker) -> None:
         self._parts = parts
         self._broker = broker
-        self._running = Running()
+        self._running = Running(parts.settings.job_lease_seconds)
         self._owner = f"{socket.gethostname()}/{os.getpid()}/{uuid.uuid4().hex[:8]}"
 
     @property
     def in_flight(self) -> int:
         """Jobs that run here now."""
         return len(self._running)
+
+    @property
+    def behind(self) -> bool:
+        """Whether a lease of a job that runs here could not be renewed for long."""
+        return self._running.behind
+
+    def keeps(self, job_id: str, begun: float) -> bool:
+        """Whether the message of a job, in hand since `begun`, is still for this process to see to its end."""
+        return self._running.keeps(job_id, begun)
 
     async def handle(self, incoming: Incoming, bury: Bury, *, delivery: int = 1) -> Verdict:
         """See one event to its end. `delivery` counts from 1. Raises nothing but cancellation."""

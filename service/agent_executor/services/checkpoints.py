@@ -32,6 +32,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import LeaseLost
 from agent_executor.services import checkpoint_statements as sql
+from agent_executor.services import database
 from agent_executor.services.database import retried, storable
 from agent_executor.services.fence import FENCE, Fence
 from agent_executor.services.serde import Serde
@@ -149,7 +150,7 @@ class Saver(AsyncPostgresSaver):
     async def _cursor(self, *, pipeline: bool = False) -> AsyncIterator[AsyncCursor[DictRow]]:
         """A connection per operation, in place of the library's lock; `pipeline` means: all or nothing."""
         async with (
-            self._pool.connection() as connection,
+            database.connection(self._pool) as connection,
             connection.cursor(binary=True, row_factory=dict_row) as cursor,
             connection.transaction() if pipeline else contextlib.nullcontext(),
         ):

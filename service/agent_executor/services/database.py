@@ -2,12 +2,13 @@
 
 Connections are autocommit: a statement that must be atomic with another is one statement with it. A server that was
 restarted costs nobody an attempt: `retried` notices its closed connections. One that is gone without a word is noticed
-by the kernel's timeouts rather than never.
+by the kernel's timeouts, one that only takes packets by the deadlines of `sessions`.
 """
 
+import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import psycopg
@@ -15,6 +16,7 @@ from psycopg import conninfo
 from psycopg.types.json import Jsonb
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from agent_executor.services import sessions
 from agent_executor.services.json import as_it_is, clean
 from agent_executor.settings import Settings
 
@@ -23,6 +25,8 @@ RECONNECT_SECONDS = 3.0
 POOL_SECONDS = 10.0  # to wait for a free connection, or for a server that is away
 SILENCE_SECONDS = 10  # after which unanswered packets mean that the server is gone
 STATEMENT_SECONDS = 30
+ANSWER_SECONDS = 10.0  # of a session for one statement, nearly all of which take milliseconds
+LONGEST_SECONDS = STATEMENT_SECONDS + 5.0  # after which not even the server's own timeout works
 # Every statement here finds its rows by their keys, and is planned once per connection. Left alone, PostgreSQL plans
 # the wide ones anew for every job (a quarter of a millisecond), and keeps plans that read all of a table which was
 # small then.
@@ -73,30 +77,40 @@ def pool(dsn: str, *, schema: str, size: int) -> AsyncConnectionPool:
     )
 
 
-@contextlib.asynccontextmanager
-async def connection(
-    pool: AsyncConnectionPool[Any], patience: float | None = None
-) -> AsyncIterator[psycopg.AsyncConnection[Any]]:
+def connection(
+    pool: AsyncConnectionPool[Any], patience: float | None = None, *, seconds: float = ANSWER_SECONDS
+) -> contextlib.AbstractAsyncContextManager[psycopg.AsyncConnection[Any]]:
     """A connection for one statement: the pool's `connection` also commits, which a sixth of its time goes into.
 
-    `patience` is in seconds, the pool's own when not given; then it raises PoolTimeout.
+    Args:
+        pool: `pool`'s.
+        patience: seconds to wait for a connection, the pool's own when not given; then it raises PoolTimeout.
+        seconds: to wait for all answers; then the session is ended, and `sessions.Silent` raised.
     """
-    taken = await pool.getconn(patience)
-    try:
-        yield taken
-    finally:
-        await pool.putconn(taken)  # which closes one that is in the middle of something
+    return sessions.used(pool, patience, seconds)
 
 
 async def retried(pool: AsyncConnectionPool[Any], work: Callable[[], Awaitable[T]]) -> T:
     """Do the work, and once more if a connection was lost. Its statements must be harmless to do twice."""
+    began = asyncio.get_running_loop().time()
     try:
         return await work()
     except PoolTimeout:
         raise  # the server is away, and has been waited for
-    except psycopg.OperationalError:
-        await pool.check()  # whatever closed one connection has mostly closed them all
+    except sessions.Silent:
+        done = await work()
+        sessions.end(pool, asked_before=began)  # the server answers, but not to whom has waited for longer than this
+        return done
+    except psycopg.OperationalError as error:
+        if is_away(error):
+            await pool.drain()  # whatever closed one connection has mostly closed them all
         return await work()
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the server is gone, and not only something wrong with a row: psycopg calls both operational."""
+    state = getattr(error, "sqlstate", None)
+    return isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P")))
 
 
 def storable(value: Any) -> str:

@@ -28,6 +28,7 @@ from agent_executor.services.writer import Rows, Writer
 
 PURGE_BATCH = 500
 CLAIM_TRIES = 5
+SHORTEST = 2.0  # seconds without an answer that a busy machine may take
 STRAYS = 20  # taken at a time
 STRAY_GRACE = 10.0  # seconds that a cancelled job is left to whoever cancelled it
 
@@ -36,7 +37,12 @@ class Jobs:
     """The table in one schema; `pool` is `database.pool`'s."""
 
     def __init__(
-        self, pool: AsyncConnectionPool, writer: Writer | None = None, *, patience: float | None = None
+        self,
+        pool: AsyncConnectionPool,
+        writer: Writer | None = None,
+        *,
+        patience: float | None = None,
+        answer: float = database.ANSWER_SECONDS,
     ) -> None:
         """The parts of a job table.
 
@@ -44,10 +50,12 @@ class Jobs:
             pool: `database.pool`'s.
             writer: the one that the process shares; one of its own when not given.
             patience: seconds to wait for a connection; the pool's own when not given.
+            answer: seconds to wait for an answer, where no lease asks for less.
         """
         self._pool = pool
         self._writer = writer or Writer(pool)
         self._patience = patience
+        self._answer = answer
 
     async def enqueue(self, job: NewJob) -> bool:
         """Note a job before anybody works on it, so that it can be seen and cancelled; False if it is known."""
@@ -55,12 +63,13 @@ class Jobs:
 
     async def claim(self, job: NewJob, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished:
         """Take a job that was delivered, new or not."""
-        return await self._claim(sql.CLAIM, {**columns(job), "owner": once(owner), "lease": lease_seconds})
+        parameters = {**columns(job), "owner": once(owner), "lease": lease_seconds}
+        return await self._claim(sql.CLAIM, parameters, lease_seconds)
 
     async def reclaim(self, job_id: str, *, owner: str, lease_seconds: float) -> Claimed | Busy | Finished | None:
         """Take a job that is known, after `resume` or `request_cancel`; None if it is not known."""
         parameters = {"job_id": job_id, "owner": once(owner), "lease": lease_seconds}
-        return await self._claim(sql.RECLAIM, parameters) if await self._state([], job_id) else None
+        return await self._claim(sql.RECLAIM, parameters, lease_seconds) if await self._state([], job_id) else None
 
     async def take_strays(self, *, owner: str, lease_seconds: float, older_than: float) -> list[Claimed]:
         """Take a few jobs that nobody works on and no delivery may bring, beside other pods; empty when there are none.
@@ -73,7 +82,9 @@ class Jobs:
 
     async def renew(self, job_id: str, epoch: int, *, lease_seconds: float) -> Lease:
         """Keep the lease; a lease that is not ours any more means: stop, publish nothing, ack nothing."""
-        rows = await self._rows(sql.RENEW, {"job_id": job_id, "epoch": epoch, "lease": lease_seconds})
+        parameters = {"job_id": job_id, "epoch": epoch, "lease": lease_seconds}
+        # In a lease there is time for a second try, on another connection.
+        rows = await self._rows(sql.RENEW, parameters, max(lease_seconds / 3, SHORTEST))
         return Lease(ours=True, cancel_requested=rows[0]["cancel_requested"]) if rows else Lease(ours=False)
 
     async def release(self, job_id: str, epoch: int) -> bool:
@@ -181,7 +192,7 @@ class Jobs:
         purged, batch = 0, PURGE_BATCH
         while batch:
             try:
-                rows = await self._rows(sql.PURGE, {"days": older_than_days, "batch": batch})
+                rows = await self._rows(sql.PURGE, {"days": older_than_days, "batch": batch}, database.LONGEST_SECONDS)
                 purged, batch = purged + len(rows), batch if rows else 0
             except psycopg.errors.QueryCanceled:  # so many have left more than can be removed in its time
                 if batch == 1:
@@ -189,10 +200,10 @@ class Jobs:
                 batch = max(batch // 10, 1)
         return purged
 
-    async def _claim(self, statement: str, parameters: Mapping[str, Any]) -> Claimed | Busy | Finished:
+    async def _claim(self, statement: str, parameters: Mapping[str, Any], seconds: float) -> Claimed | Busy | Finished:
         # A row that another claim inserted meanwhile is neither taken nor seen by this statement, but by the next one.
         for _ in range(CLAIM_TRIES):
-            if found := claim_result((await self._rows(statement, parameters))[0]):
+            if found := claim_result((await self._rows(statement, parameters, max(seconds, SHORTEST)))[0]):
                 return found
         return Busy(1.0)
 
@@ -201,10 +212,14 @@ class Jobs:
             rows = await self._rows("SELECT state FROM jobs WHERE job_id = %(job_id)s", {"job_id": job_id})
         return rows[0]["state"] if rows else None
 
-    async def _rows(self, statement: str, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+    async def _rows(
+        self, statement: str, parameters: Mapping[str, Any], seconds: float | None = None
+    ) -> list[dict[str, Any]]:
+        seconds = seconds or self._answer
+
         async def execute() -> list[dict[str, Any]]:
             async with (
-                database.connection(self._pool, self._patience) as connection,
+                database.connection(self._pool, self._patience, seconds=seconds) as connection,
                 connection.cursor(row_factory=dict_row, binary=True) as cursor,
             ):
                 await cursor.execute(statement, parameters)

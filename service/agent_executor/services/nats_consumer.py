@@ -46,6 +46,10 @@ class Handler(Protocol):
         """What to do with the message. `delivery` counts from 1. Raises nothing but cancellation."""
         ...
 
+    def keeps(self, job_id: str, begun: float) -> bool:
+        """Whether the message of a job, in hand since `begun` (monotonic), is still ours to keep from others."""
+        ...
+
 
 class Consumer:
     """Takes jobs for one process; `run` ends once `stop` was called and every slot is free."""
@@ -110,8 +114,13 @@ class Consumer:
         else:
             self._observer.measure("queue_wait", max(time.time() - message.metadata.timestamp.timestamp(), 0.0))
         origin = await self._settlement.origin()
-        async with self._settlement.kept_alive(message, origin, self._ack_wait / 3):
-            verdict = await self._judge(message)
+        read, begun = _read(message), time.monotonic()
+
+        def lives() -> bool:
+            return isinstance(read, Malformed) or self._handler.keeps(read.job_id, begun)
+
+        async with self._settlement.kept_alive(message, origin, self._ack_wait / 3, lives):
+            verdict = await self._judge(message, read)
         # A verdict that was reached is carried out, whoever goes away meanwhile.
         await asyncio.shield(self._settlement.settle(message, origin, verdict))
         if verdict.settle in ("ack", "term"):
@@ -119,14 +128,12 @@ class Consumer:
         if verdict.failed:
             self._observer.count("failed")
 
-    async def _judge(self, message: Msg) -> Verdict:
+    async def _judge(self, message: Msg, read: Incoming | Malformed) -> Verdict:
         received = of_message(message)
-        try:
-            incoming = cloudevents.parse(message.data, message.headers or {}, message.subject)
-        except Malformed as fault:
-            log.warning("event: malformed", job_id=fault.job_id, reason=fault.message)
+        if isinstance(read, Malformed):
+            log.warning("event: malformed", job_id=read.job_id, reason=read.message)
             try:
-                await self._dead_letters.refuse(received, fault)
+                await self._dead_letters.refuse(received, read)
             except TemporaryError as error:
                 log.warning("event: put back", error=error.type, message=error.message)
                 return Verdict("again", AWAY_SECONDS)
@@ -134,10 +141,10 @@ class Consumer:
             return BURIED
 
         async def bury(error: PermanentError) -> None:
-            await self._dead_letters.keep(received, error, incoming.job_id)
+            await self._dead_letters.keep(received, error, read.job_id)
             self._observer.count("dead_letters")
 
-        return await self._handler.handle(incoming, bury, delivery=message.metadata.num_delivered)
+        return await self._handler.handle(read, bury, delivery=message.metadata.num_delivered)
 
     async def _take(self) -> Msg | None:
         """One message, or None after an idle request."""
@@ -220,6 +227,13 @@ class Consumer:
     @property
     def _next(self) -> str:
         return f"$JS.API.CONSUMER.MSG.NEXT.{self._settings.nats_stream}.{self._settings.nats_consumer}"
+
+
+def _read(message: Msg) -> Incoming | Malformed:
+    try:
+        return cloudevents.parse(message.data, message.headers or {}, message.subject)
+    except Malformed as fault:
+        return fault
 
 
 _REQUEST = json.dumps({"batch": 1, "expires": int(REQUEST_SECONDS * 1e9)}).encode()

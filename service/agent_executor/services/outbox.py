@@ -16,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from agent_executor.errors import TemporaryError
 from agent_executor.models.jobs import Event
+from agent_executor.services import database, sessions
 from agent_executor.services.broker import TooLarge
 from agent_executor.services.database import jsonb, storable
 
@@ -97,7 +98,7 @@ class Outbox:
         published = 0
         while True:
             refused = len(self._refused)
-            async with self._pool.connection() as connection, connection.transaction():
+            async with database.connection(self._pool) as connection, connection.transaction():
                 cursor = connection.cursor(row_factory=dict_row, binary=True)
                 await cursor.execute(_TAKE, {"older_than": older_than, "batch": BATCH, "refused": list(self._refused)})
                 sent = []
@@ -105,8 +106,9 @@ class Outbox:
                     # One at a time: together, large ones are more than a small pod has memory for.
                     await cursor.execute(_LOAD, taken)
                     event = event_of(await anext(cursor))
-                    if await self._published(event):
-                        sent.append(event.id)
+                    with sessions.paused(connection):
+                        if await self._published(event):
+                            sent.append(event.id)
                 await connection.execute(_MARK, {"sent": sent})
             published += len(sent)
             if len(sent) + len(self._refused) - refused < BATCH:  # all gone, or the broker is: either way, later
@@ -120,7 +122,7 @@ class Outbox:
 
     async def depth(self) -> int:
         """Events that are not known to be published."""
-        async with self._pool.connection() as connection:
+        async with database.connection(self._pool) as connection:
             row = await (await connection.execute(_DEPTH)).fetchone()
         return int(row[0]) if row else 0
 
@@ -142,7 +144,7 @@ class Outbox:
         if not sent:
             return
         try:
-            async with self._pool.connection() as connection:
+            async with database.connection(self._pool) as connection:
                 await connection.execute(_MARK, {"sent": sent})
         except BaseException:
             self._sent = sent + self._sent  # or a relay publishes them once more, which is dropped as a duplicate

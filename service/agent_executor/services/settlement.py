@@ -7,7 +7,7 @@ number is another message's: whose job would be nobody's any more as soon as its
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 
 import nats.errors
@@ -44,12 +44,17 @@ class Settlement:
         return self._made or await self._look()
 
     @contextlib.asynccontextmanager
-    async def kept_alive(self, message: Msg, origin: datetime | None, seconds: float) -> AsyncIterator[None]:
-        """Tell JetStream every so many seconds that the message is worked on."""
+    async def kept_alive(
+        self, message: Msg, origin: datetime | None, seconds: float, lives: Callable[[], bool]
+    ) -> AsyncIterator[None]:
+        """Tell JetStream every so many seconds that the message is worked on, as long as it `lives`."""
 
         async def beat() -> None:
             while True:
                 await asyncio.sleep(seconds)
+                if not lives():
+                    log.warning("message: left to others, as the lease of its job cannot be renewed")
+                    return
                 # A missed beat costs a redelivery at most, which finds the job busy.
                 with contextlib.suppress(*TROUBLE):
                     if await self._is_there(origin):

@@ -141,7 +141,7 @@ class Writer:
         try:
             lost = await self._execute(together)
         except (psycopg.Error, ValueError) as error:
-            if _is_away(error):  # for each of them
+            if database.is_away(error):  # for each of them
                 for rows in batch:
                     _settle(rows, error)
                 return []
@@ -168,12 +168,6 @@ class Writer:
         if self._measure:
             self._measure(time.monotonic() - began)
         return lost
-
-
-def _is_away(error: Exception) -> bool:
-    """Whether the server is gone, and not only something wrong with a row: psycopg calls both operational."""
-    state = getattr(error, "sqlstate", None)
-    return isinstance(error, psycopg.OperationalError) and (state is None or state.startswith(("08", "57P")))
 
 
 def _note_left(batch: list[Rows]) -> None:

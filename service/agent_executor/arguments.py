@@ -2,10 +2,23 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+NEAREST = "the one of `local`, else port 8080 of this machine"
+
+
+def at(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Options that say which service is meant; `default` is which one that is when they do not."""
+    where = f"Address of the service; {default} when not given."
+    url = click.option("--url", envvar="AGENT_EXECUTOR_URL", show_envvar=True, help=where)
+    token = click.option(
+        "--token", envvar="AGENT_EXECUTOR_API_TOKEN", show_envvar=True, help="Bearer token of the API."
+    )
+    return lambda function: url(token(function))
 
 
 class Failed(click.ClickException):

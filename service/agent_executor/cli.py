@@ -10,14 +10,13 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from agent_executor import garbage, version
-from agent_executor.arguments import Failed, Misused, read_definition, read_payload
+from agent_executor.arguments import NEAREST, Failed, Misused, at, read_definition, read_payload
 from agent_executor.surroundings import (
     DATA_DIR,
     log_to_file,
@@ -32,19 +31,6 @@ if TYPE_CHECKING:
     from agent_executor.client import Client
 
 PASSWORD = re.compile(r"://[^@/]*@")  # in an address; the ready file has it, and only its owner can read that
-
-
-def at(default: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Options that say which service is meant; `default` is which one that is when they do not."""
-    where = f"Address of the service; {default} when not given."
-    url = click.option("--url", envvar="AGENT_EXECUTOR_URL", show_envvar=True, help=where)
-    token = click.option(
-        "--token", envvar="AGENT_EXECUTOR_API_TOKEN", show_envvar=True, help="Bearer token of the API."
-    )
-    return lambda function: url(token(function))
-
-
-NEAREST = "the one of `local`, else port 8080 of this machine"
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

@@ -275,3 +275,37 @@ def test_a_job_that_somebody_named_is_reached_whatever_its_name() -> None:
     raw = os.fsdecode(b"\xff")
     found: dict[str, Any] = {name: path(name) for name in ("..", "a/b", "é", raw)}
     assert found == {"..": "/jobs/%2E%2E", "a/b": "/jobs/a%2Fb", "é": "/jobs/%C3%A9", raw: "/jobs/%FF"}
+
+
+# Told to stop in the middle of its start.
+STOPPED = """
+import os, signal, sys
+
+def stop(*_):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+class Watch:
+    def find_spec(self, name, *_):
+        if name == when:
+            stop()
+
+when = sys.argv[1]
+sys.argv[1:] = ["serve"]
+from agent_executor import start
+if when == "listen":
+    from agent_executor.api import main
+    main._listen = stop
+sys.meta_path.insert(0, Watch())
+start.main()
+"""
+ALONE = ("unshare", "--pid", "--fork", "--kill-child")  # as the first process of a container
+
+
+@pytest.mark.parametrize("when", ["agent_executor.cli", "click", "uvloop", "fastapi", "listen"])
+@pytest.mark.parametrize("around", [(), ALONE], ids=["", "alone"])
+def test_a_signal_during_the_start_ends_it_at_once(around: tuple[str, ...], when: str) -> None:
+    if around and subprocess.run([*around, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to make a PID namespace")
+    command = [*around, sys.executable, "-c", STOPPED, when]
+    done = subprocess.run(command, env=SETTINGS, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -100,6 +100,65 @@ async def test_one_cancelled_job_does_not_end_the_build_of_another() -> None:
     assert await patient is await one.build(definition)
 
 
+class Endless(FakeTools):
+    """A tool worker that never describes `stuck`; knows whether it is asked to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.begun, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def describe(self, script: str, *, where: str) -> Any:
+        spec = await super().describe(script, where=where)
+        if script == "stuck":
+            self.begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                self.ended.set()
+        return spec
+
+
+async def test_a_build_ends_with_the_last_job_that_waits_for_it() -> None:
+    tools = Endless()
+    one, definition = builder(tools), graphs.agent(graphs.ECHO, scripts={"look": "stuck", "more": "x"})
+    first, second = (asyncio.create_task(one.build(definition)) for _ in range(2))
+    async with asyncio.timeout(10):
+        await tools.begun.wait()
+        first.cancel()
+        await asyncio.wait([first])
+        assert not tools.ended.is_set()
+        second.cancel()
+        await tools.ended.wait()
+    assert tools.described == ["tool_definitions[0].runtime.script"]
+
+
+async def test_a_job_that_comes_when_a_build_is_given_up_has_one_of_its_own() -> None:
+    tools = Endless()
+    one, definition = builder(tools), graphs.agent(graphs.ECHO, scripts={"look": "stuck"})
+    gone = asyncio.create_task(one.build(definition))
+    async with asyncio.timeout(10):
+        await tools.begun.wait()
+        tools.begun.clear()
+        gone.cancel()
+        await asyncio.wait([gone])
+        come = asyncio.create_task(one.build(definition))
+        await tools.begun.wait()
+        come.cancel()
+        await asyncio.wait([come])
+
+
+async def test_a_build_that_takes_too_long_says_at_which_tool() -> None:
+    definition = graphs.agent(graphs.ECHO, scripts={"look": "x", "more": "stuck"})
+    tools = Endless()
+    with pytest.raises(PermanentError) as refused:
+        await Builder(graphs.configured(), lambda: None, tools, seconds=0.2).build(definition)
+    assert (refused.value.type, refused.value.message) == (
+        "limit_exceeded",
+        "tool_definitions[1]: was not described yet when 0.2 s were over for all tools",
+    )
+    assert tools.ended.is_set()
+
+
 def agent(**tool: Any) -> dict[str, Any]:
     definition = graphs.agent(graphs.ECHO, scripts={"look": "x"})
     definition["tool_definitions"][0] = {"name": "look", **tool}

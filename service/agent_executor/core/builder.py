@@ -33,6 +33,8 @@ McpTools = Callable[[Mcp, str], Awaitable[Sequence["BaseTool"]]]
 """Asks an MCP server for its tools; the second argument is the server's path in the definition, for errors."""
 KEPT = 128
 """Compiled graphs that stay in memory (0.5 to 2 MB each)."""
+SECONDS = 300.0
+"""For all tools of a definition: each script may take a worker for 15 s to be described, and there may be 200."""
 
 
 async def warm() -> None:
@@ -53,6 +55,7 @@ class Builder:
         mcp: McpTools | None = None,
         watch: "Watch | None" = None,
         kept: int = KEPT,
+        seconds: float = SECONDS,
     ) -> None:
         """`saver` is asked on the event loop, for every graph: what it returns is imported by then, and not before."""
         self._settings = settings
@@ -62,6 +65,7 @@ class Builder:
         self._mcp = mcp
         self._watch = watch
         self._builds = Builds(kept)
+        self._seconds = seconds
 
     async def build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
         """The graph of a definition as it came; raises `PermanentError("invalid_definition")` with the paths."""
@@ -84,12 +88,27 @@ class Builder:
                 providers.check(node.config.model, self._settings, f"{definitions.config_path(raw, i)}.model")
         await asyncio.to_thread(_check_dependencies, definition.tool_definitions)
         await warm()
-        tools = {"http_request": [self._http_request]} if self._http_request else {}
-        for i, tool in enumerate(definition.tool_definitions):
-            tools[tool.name] = await self._tools(tool, f"tool_definitions[{i}]")
+        tools = await self._toolbox(definition)
         for fault in toolbox.faults(definition, raw, tools):
             raise PermanentError("invalid_definition", fault)
         return await asyncio.to_thread(self._compile, definition, tools, self._saver())
+
+    async def _toolbox(self, definition: Definition) -> "dict[str, list[BaseTool]]":
+        """What each tool name stands for."""
+        tools = {"http_request": [self._http_request]} if self._http_request else {}
+        path = ""
+        try:
+            async with asyncio.timeout(self._seconds) as clock:
+                for i, tool in enumerate(definition.tool_definitions):
+                    path = f"tool_definitions[{i}]"
+                    tools[tool.name] = await self._tools(tool, path)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            raise PermanentError(
+                "limit_exceeded", f"{path}: was not described yet when {self._seconds:g} s were over for all tools"
+            ) from None
+        return tools
 
     async def _tools(self, tool: ToolDefinition, path: str) -> "list[BaseTool]":
         from agent_executor.core.tools import scripted  # noqa: PLC0415  # imports LangChain

@@ -1,18 +1,28 @@
 """The graphs that were built last, and the builds under way, by the hash of the definition.
 
-Invariants: the graphs are bounded; two jobs of one definition build once; a build that failed leaves nothing behind, as
-its error holds everything that was read until then.
+Invariants: the graphs are bounded; two jobs of one definition build once; a build ends with the last job that waits for
+it, or it would keep a tool worker from all the others; one that failed leaves nothing behind, as its error holds
+everything that was read until then.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langgraph.graph.state import CompiledStateGraph
 
     Graph = CompiledStateGraph[Any, Any, Any, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _Build:
+    """A build under way, and how many jobs wait for it."""
+
+    task: "asyncio.Task[Graph]"
+    waiting: int = 0
 
 
 class Builds:
@@ -22,7 +32,8 @@ class Builds:
         """`most` graphs are kept."""
         self._most = most
         self._built: OrderedDict[str, Graph] = OrderedDict()
-        self._building: dict[str, asyncio.Task[Graph]] = {}
+        self._building: dict[str, _Build] = {}
+        self._tasks: set[asyncio.Task[Graph]] = set()  # those that end unwaited for, too: the loop would forget them
 
     def built(self, key: str) -> "Graph | None":
         """The graph that was built before."""
@@ -36,15 +47,28 @@ class Builds:
         if (graph := self.built(key)) is not None:
             return graph
         if key not in self._building:
-            task = self._building[key] = asyncio.create_task(build())
-            task.add_done_callback(lambda done: self._end(key, done))
-        # One job's end must not end the build that another waits for.
-        return await asyncio.shield(self._building[key])
+            self._building[key] = _Build(self._begun(key, build))
+        one = self._building[key]
+        one.waiting += 1
+        try:
+            # One job's end must not end the build that another waits for.
+            return await asyncio.shield(one.task)
+        finally:
+            one.waiting -= 1
+            if not one.waiting:
+                one.task.cancel()  # no more than a word, if it is done
+                if self._building.get(key) is one:
+                    del self._building[key]
 
-    def _end(self, key: str, done: "asyncio.Task[Graph]") -> None:
-        del self._building[key]
-        if done.cancelled() or done.exception():  # asked for, so told: perhaps nobody waits any more
-            return
-        self._built[key] = done.result()
+    def _begun(self, key: str, build: "Callable[[], Coroutine[Any, Any, Graph]]") -> "asyncio.Task[Graph]":
+        task = asyncio.create_task(self._run(key, build))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())  # told, if nobody waits any more
+        return task
+
+    async def _run(self, key: str, build: "Callable[[], Coroutine[Any, Any, Graph]]") -> "Graph":
+        graph = self._built[key] = await build()
         while len(self._built) > self._most:
             self._built.popitem(last=False)
+        return graph

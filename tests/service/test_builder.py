@@ -62,6 +62,39 @@ async def test_only_the_last_definitions_are_kept() -> None:
     assert await one.build(definitions[0]) is not built[0]
 
 
+async def test_large_graphs_take_the_place_of_many_small_ones() -> None:
+    one = Builder(graphs.configured(), lambda: None, FakeTools(), kept_bytes=3_000_000)
+    small = [graphs.agent(graphs.ECHO, system_prompt=f"{i}") for i in range(3)]
+    built = [await one.build(definition) for definition in small]
+    assert [one.built(digest(definition)) for definition in small] == built
+    wide = graphs.agent(graphs.ECHO, *({"id": f"s{i}"} for i in range(12)))
+    graph = await one.build(wide)
+    assert [one.built(digest(definition)) for definition in small] == [None, None, built[2]]
+    assert one.built(digest(wide)) is graph
+    for heavy in (
+        graphs.agent(graphs.ECHO, system_prompt="x" * 300_000),
+        graphs.agent(graphs.ECHO, *({"id": f"s{i}"} for i in range(15))),
+    ):
+        graph = await one.build(heavy)  # alone above the bound, and kept until there is another
+        assert one.built(digest(heavy)) is graph
+        assert one.built(digest(small[2])) is None
+
+
+LARGE: dict[str, tuple[dict[str, Any], float]] = {
+    "one agent": (graphs.agent(graphs.ECHO), 0.2),
+    "ten agents": (graphs.agent(graphs.ECHO, *({"id": f"s{i}"} for i in range(9))), 2),
+    "fields": (graphs.agent(graphs.ECHO, {"id": "s"}, state_schema={f"f{i}": "any" for i in range(100)}), 0.7),
+    "tools": (graphs.agent(graphs.ECHO, {"id": "s"}, scripts={f"t{i}": "x" for i in range(100)}), 0.7),
+    "a text": (graphs.agent(graphs.ECHO, system_prompt="x" * 100_000), 1.2),
+}
+
+
+@pytest.mark.parametrize(("definition", "megabytes"), LARGE.values(), ids=LARGE.keys())
+async def test_a_graph_weighs_about_what_it_takes(definition: dict[str, Any], megabytes: float) -> None:
+    built = await builder()._build(definition)
+    assert built.weight / 1e6 == pytest.approx(megabytes, rel=0.35)
+
+
 async def test_a_failed_build_is_tried_again() -> None:
     class Moody(FakeTools):
         async def describe(self, script: str, *, where: str) -> Any:

@@ -1,8 +1,8 @@
 """The graphs that were built last, and the builds under way, by the hash of the definition.
 
-Invariants: the graphs are bounded; two jobs of one definition build once; a build ends with the last job that waits for
-it, or it would keep a tool worker from all the others; one that failed leaves nothing behind, as its error holds
-everything that was read until then.
+Invariants: the graphs are bounded in number and weight; two jobs of one definition build once; a build ends with the
+last job that waits for it, or it would keep a tool worker from all the others; one that failed leaves nothing behind,
+as its error holds everything that was read until then.
 """
 
 import asyncio
@@ -17,6 +17,17 @@ if TYPE_CHECKING:
     Graph = CompiledStateGraph[Any, Any, Any, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A graph, and about how many bytes it takes."""
+
+    graph: "Graph"
+    weight: int
+
+
+Build = Callable[[], Coroutine[Any, Any, Built]]
+
+
 @dataclass(slots=True, eq=False)
 class _Build:
     """A build under way, and how many jobs wait for it."""
@@ -28,21 +39,23 @@ class _Build:
 class Builds:
     """Builds what it is asked for, and keeps the last ones used."""
 
-    def __init__(self, most: int) -> None:
-        """`most` graphs are kept."""
+    def __init__(self, most: int, heaviest: int) -> None:
+        """So many graphs are kept, and of so many bytes, but the last one always."""
         self._most = most
-        self._built: OrderedDict[str, Graph] = OrderedDict()
+        self._heaviest = heaviest
+        self._built: OrderedDict[str, Built] = OrderedDict()
         self._building: dict[str, _Build] = {}
         self._tasks: set[asyncio.Task[Graph]] = set()  # those that end unwaited for, too: the loop would forget them
 
     def built(self, key: str) -> "Graph | None":
         """The graph that was built before."""
-        graph = self._built.get(key)
-        if graph is not None:
-            self._built.move_to_end(key)
-        return graph
+        found = self._built.get(key)
+        if found is None:
+            return None
+        self._built.move_to_end(key)
+        return found.graph
 
-    async def get(self, key: str, build: "Callable[[], Coroutine[Any, Any, Graph]]") -> "Graph":
+    async def get(self, key: str, build: Build) -> "Graph":
         """The graph of `key`, built by `build` if there is none; raises what that raises."""
         if (graph := self.built(key)) is not None:
             return graph
@@ -60,15 +73,18 @@ class Builds:
                 if self._building.get(key) is one:
                     del self._building[key]
 
-    def _begun(self, key: str, build: "Callable[[], Coroutine[Any, Any, Graph]]") -> "asyncio.Task[Graph]":
+    def _begun(self, key: str, build: Build) -> "asyncio.Task[Graph]":
         task = asyncio.create_task(self._run(key, build))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda done: done.cancelled() or done.exception())  # told, if nobody waits any more
         return task
 
-    async def _run(self, key: str, build: "Callable[[], Coroutine[Any, Any, Graph]]") -> "Graph":
-        graph = self._built[key] = await build()
-        while len(self._built) > self._most:
+    async def _run(self, key: str, build: Build) -> "Graph":
+        built = self._built[key] = await build()
+        while len(self._built) > 1 and (len(self._built) > self._most or self._weight() > self._heaviest):
             self._built.popitem(last=False)
-        return graph
+        return built.graph
+
+    def _weight(self) -> int:
+        return sum(one.weight for one in self._built.values())

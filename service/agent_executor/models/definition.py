@@ -46,8 +46,12 @@ def parse(raw: Mapping[str, Any]) -> Definition:
 
 def digest(raw: Mapping[str, Any]) -> str:
     """The definition's SHA-256 in hex, whatever the order of its keys."""
-    text = json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text(raw)).hexdigest()
+
+
+def text(raw: Mapping[str, Any]) -> bytes:
+    """The definition as JSON, with its keys in order."""
+    return json.dumps(raw, sort_keys=True, separators=(",", ":"), ensure_ascii=True).encode()
 
 
 def config_path(raw: Mapping[str, Any], index: int) -> str:

@@ -389,6 +389,38 @@ def test_a_long_key_does_not_grow_the_paths() -> None:
     assert len(refusal_in_time({"k" * 500_000: [[[0] * 100] for _ in range(5_000)]})) < 400
 
 
+NAMES: list[tuple[Any, ...]] = [
+    ("name",),
+    ("version",),
+    ("nodes", 1, "id"),
+    ("nodes", 1, "config", "name"),
+    ("nodes", 1, "config", "model", "model"),
+    ("nodes", 0, "config", "model", "script", 0, "tool_calls", 0, "name"),
+]
+
+
+@pytest.mark.parametrize("way", NAMES, ids=written)
+def test_a_name_is_not_longer_than_an_event_can_repeat(way: tuple[Any, ...]) -> None:
+    raw = with_everything()
+    raw["nodes"][0]["config"]["model"]["script"] = [{"tool_calls": [{"name": "find"}]}]
+    raw["tool_definitions"][0].pop("mcp")
+    raw.pop("edges")
+    put(*way, "ü" * bounds.NAME)(raw)
+    definition.parse(raw)
+    put(*way, "x" * (bounds.NAME + 1))(raw)
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(raw)
+    assert refused.value.message == f"{written(way)}: has 201 characters, and at most 200 would be right"
+
+
+def test_an_address_is_not_longer_than_one_can_be() -> None:
+    raw = edited(put("tool_definitions", 0, {"name": "find", "mcp": {"url": "http://" + "x" * 1993}}))
+    definition.parse(raw)
+    raw["tool_definitions"][0]["mcp"]["url"] += "x"
+    with pytest.raises(PermanentError, match=r"mcp\.url: has 2001 characters, and at most 2000 would be right"):
+        definition.parse(raw)
+
+
 def test_a_refusal_holds_nothing_of_what_was_read() -> None:
     for edit in (put("nodes", 0, "id", " "), put("edges", 0, "target", "gone")):
         with pytest.raises(PermanentError) as refused:

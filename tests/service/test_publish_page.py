@@ -54,7 +54,7 @@ def test_the_pages_fields_are_those_that_are_read() -> None:
 
 def test_the_pages_bounds_are_those_that_hold() -> None:
     table = PAGE.partition("entries of lists and objects in all:")[2].partition("###")[0]
-    assert dict(re.findall(r"\| (`.*) \| (\d.*) \|", table)) == {
+    assert dict(re.findall(r"\| (.*) \| (\d.*) \|", table)) == {
         "`nodes`": f"{bounds.NODES}",
         "`tool_definitions`": f"{bounds.TOOLS}",
         "`edges`": f"{bounds.EDGES}",
@@ -62,5 +62,6 @@ def test_the_pages_bounds_are_those_that_hold() -> None:
         "`state_schema`, of all nodes together": f"{bounds.FIELDS}",
         "`dependencies` of a tool": f"{bounds.DEPENDENCIES}",
         "`script` of a scripted model, and `tool_calls` of one turn": f"{bounds.TURNS} and {bounds.CALLS}",
+        "characters of a name, a node's `id`, the `version`, a model's name": f"{bounds.NAME}",
     }
     assert f"{bounds.ENTRIES:,} entries" in PAGE

@@ -17,6 +17,8 @@ NODE_TOOLS = 300  # names in `tools` and `interrupt_on`: every tool there can be
 FIELDS = 100  # of the state, over all nodes: each costs every node 1 ms to build, and 1.4 kB for as long as it is kept
 TURNS, CALLS = 1000, 100  # of a scripted model, and of one turn of it
 DEPENDENCIES = 100  # of one tool
+NAME = 200  # characters of what names the agent, a node or a model: every live event repeats some
+URL = 2000
 ENTRIES = (
     20_000  # of all lists and objects together, a tool call's arguments among them: a megabyte has room for 400,000
 )

@@ -144,6 +144,8 @@ def _complaint(fault: ErrorDetails) -> str:
             return fault["msg"]
         case "too_short":
             return "is empty, and would be right with at least one"
+        case "string_too_long":
+            return f"has {len(fault['input'])} characters, and at most {fault['ctx']['max_length']} would be right"
         case "string_pattern_mismatch":
             return f"{shown(fault['input'])} does not match {fault['ctx']['pattern']}"
         case kind if (name := kind.removesuffix("_type").removesuffix("_parsing")) in WANTED:

@@ -43,9 +43,12 @@ def _lower(value: object) -> object:
 
 
 Text = Annotated[str, AfterValidator(_text)]
+Name = Annotated[str, Field(max_length=bounds.NAME), AfterValidator(_text)]
 # Of long lists the first fault stands for all: to tell thousands takes pydantic a second.
 ToolNames = Annotated[tuple[Text, ...], Field(fail_fast=True), bounds.at_most(bounds.NODE_TOOLS)]
-Version = Annotated[str, BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)]
+Version = Annotated[
+    str, Field(max_length=bounds.NAME), BeforeValidator(lambda v: str(v) if type(v) in (int, float) else v)
+]
 
 
 class Part(BaseModel):
@@ -57,7 +60,7 @@ class Part(BaseModel):
 class ScriptedCall(Part):
     """A tool call of a scripted turn."""
 
-    name: Text
+    name: Name
     args: dict[str, Any] = {}
 
 
@@ -73,7 +76,7 @@ class Model(Part):
     """Which model answers for a node."""
 
     provider: Annotated[Literal["openai", "anthropic", "ollama", "scripted"], BeforeValidator(_lower)]
-    model: Text = Field(validation_alias=AliasChoices("model", "model_name"))
+    model: Name = Field(validation_alias=AliasChoices("model", "model_name"))
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -133,7 +136,7 @@ class Decisions(Part):
 class Config(Part):
     """How a node behaves; calls of the tools in `interrupt_on` (ours, not in contract section 4) wait for a human."""
 
-    name: Text | None = None
+    name: Name | None = None
     description: str | None = None
     system_prompt: str | None = Field(None, validation_alias=AliasChoices("system_prompt", "prompt"))
     model: Model | None = Field(None, validation_alias=AliasChoices("model", "model_name"))
@@ -154,7 +157,7 @@ class Config(Part):
 class Node(Part):
     """An agent of the definition; `name` is what other agents call it."""
 
-    id: Text
+    id: Name
     type: Annotated[Literal["orchestrator", "specialist"], BeforeValidator(_lower)] = "specialist"
     config: Config = Config()
 
@@ -187,7 +190,7 @@ class Runtime(Part):
 class Mcp(Part):
     """A tool server that speaks the Model Context Protocol over HTTP; `tools` picks some of its tools."""
 
-    url: Annotated[str, Field(pattern=r"^https?://\S+$")]
+    url: Annotated[str, Field(pattern=r"^https?://\S+$", max_length=bounds.URL)]
     transport: Literal["streamable_http", "sse"] = "streamable_http"
     tools: ToolNames | None = None
 
@@ -210,7 +213,7 @@ class ToolDefinition(Part):
 class Definition(Part):
     """A whole agent."""
 
-    name: Text = "agent"
+    name: Name = "agent"
     version: Version = "1"
     tool_definitions: Annotated[tuple[ToolDefinition, ...], bounds.at_most(bounds.TOOLS)] = ()
     nodes: Annotated[tuple[Node, ...], Field(min_length=1), bounds.at_most(bounds.NODES)]

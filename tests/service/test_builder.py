@@ -113,15 +113,18 @@ async def test_a_refused_definition_leaves_nothing_behind() -> None:
     class Own(dict[str, Any]):
         """A definition whose end can be seen."""
 
-    for faulty in (graphs.agent({"provider": "acme"}), graphs.agent(graphs.ECHO, tools=["http_request"])):
-        one, definition = builder(), Own(faulty)
-        seen = weakref.ref(definition)
-        with pytest.raises(PermanentError):
-            await one.build(definition)
-        del definition
-        await asyncio.sleep(0)  # the turn of the loop that told it holds it
-        gc.collect()
-        assert seen() is None
+    gc.disable()  # what waits for a collection waits long: a list of a million entries is one object to it
+    try:
+        for faulty in (graphs.agent({"provider": "acme"}), graphs.agent(graphs.ECHO, tools=["http_request"])):
+            one, definition = builder(), Own(faulty)
+            seen = weakref.ref(definition)
+            with pytest.raises(PermanentError):
+                await one.build(definition)
+            del definition
+            await asyncio.sleep(0)  # the turn of the loop that told it holds it
+            assert seen() is None
+    finally:
+        gc.enable()
 
 
 async def test_one_cancelled_job_does_not_end_the_build_of_another() -> None:

@@ -72,6 +72,7 @@ class Builds:
                 one.task.cancel()  # no more than a word, if it is done
                 if self._building.get(key) is one:
                     del self._building[key]
+            del one  # or an error, whose traceback holds this frame, would hold itself until the next collection
 
     def _begun(self, key: str, build: Build) -> "asyncio.Task[Graph]":
         task = asyncio.create_task(self._run(key, build))

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from agent_executor.core.builder import Builder, _check_dependencies
+from agent_executor.core.builder import MCP_SECONDS, Builder, _check_dependencies
 from agent_executor.errors import PermanentError
 from agent_executor.models import bounds
 from agent_executor.models.definition import digest, parse
@@ -93,6 +93,29 @@ LARGE: dict[str, tuple[dict[str, Any], float]] = {
 async def test_a_graph_weighs_about_what_it_takes(definition: dict[str, Any], megabytes: float) -> None:
     built = await builder()._build(definition)
     assert built.weight / 1e6 == pytest.approx(megabytes, rel=0.35)
+
+
+async def test_a_tool_server_is_asked_again_after_some_minutes() -> None:
+    now, asked = 1000.0, 0
+
+    async def ask(*_: Any) -> list[Any]:
+        nonlocal asked
+        asked += 1
+        return []
+
+    one = Builder(graphs.configured(), lambda: None, FakeTools(), mcp=ask, clock=lambda: now)
+    served = graphs.agent(graphs.ECHO, tools=["shop"])
+    served["tool_definitions"] = [{"name": "shop", "mcp": {"url": "https://mcp.example.com"}}]
+    own = graphs.agent(graphs.ECHO, scripts={"look": "x"})
+    graph, other = await one.build(served), await one.build(own)
+    now += MCP_SECONDS - 1
+    assert (one.built(digest(served)), await one.build(served), asked) == (graph, graph, 1)
+    now += 1
+    assert one.built(digest(served)) is None
+    again = await one.build(served)
+    assert (again is graph, one.built(digest(served)) is again, asked) == (False, True, 2)
+    now += 30 * MCP_SECONDS
+    assert await one.build(own) is other
 
 
 async def test_a_failed_build_is_tried_again() -> None:

@@ -9,8 +9,10 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import math
 import re
 import sys
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +35,8 @@ McpTools = Callable[[Mcp, str], Awaitable[Sequence["BaseTool"]]]
 """Asks an MCP server for its tools; the second argument is the server's path in the definition, for errors."""
 KEPT, KEPT_BYTES = 128, 128 << 20
 """Compiled graphs that stay in memory: 0.3 MB for one agent, 20 for fifty of them."""
+MCP_SECONDS = 300.0
+"""Until a tool server is asked for its tools again: its new release is seen within minutes, and not every job asks."""
 SECONDS = 300.0
 """For all tools of a definition: each script may take a worker for 15 s to be described, and there may be 200."""
 
@@ -57,6 +61,7 @@ class Builder:
         kept: int = KEPT,
         kept_bytes: int = KEPT_BYTES,
         seconds: float = SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """`saver` is asked on the event loop, for every graph: what it returns is imported by then, and not before."""
         self._settings = settings
@@ -65,7 +70,7 @@ class Builder:
         self._http_request = http_request
         self._mcp = mcp
         self._watch = watch
-        self._builds = Builds(kept, kept_bytes)
+        self._builds = Builds(kept, kept_bytes, clock)
         self._seconds = seconds
 
     async def build(self, raw: Mapping[str, Any]) -> "CompiledStateGraph[Any, Any, Any, Any]":
@@ -89,11 +94,13 @@ class Builder:
                 providers.check(node.config.model, self._settings, f"{definitions.config_path(raw, i)}.model")
         await asyncio.to_thread(_check_dependencies, definition.tool_definitions)
         await warm()
+        lasts = MCP_SECONDS if any(tool.mcp for tool in definition.tool_definitions) else math.inf
+        until = self._builds.clock() + lasts
         tools = await self._toolbox(definition)
         for fault in toolbox.faults(definition, raw, tools):
             raise PermanentError("invalid_definition", fault)
         graph = await asyncio.to_thread(self._compile, definition, tools, self._saver())
-        return Built(graph, await asyncio.to_thread(_weight, raw, definition, tools))
+        return Built(graph, await asyncio.to_thread(_weight, raw, definition, tools), until)
 
     async def _toolbox(self, definition: Definition) -> "dict[str, list[BaseTool]]":
         """What each tool name stands for."""

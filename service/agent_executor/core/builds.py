@@ -6,6 +6,8 @@ as its error holds everything that was read until then.
 """
 
 import asyncio
+import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -19,10 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A graph, and about how many bytes it takes."""
+    """A graph, about how many bytes it takes, and when it is out of date by the clock of `Builds`."""
 
     graph: "Graph"
     weight: int
+    until: float = math.inf
 
 
 Build = Callable[[], Coroutine[Any, Any, Built]]
@@ -39,8 +42,9 @@ class _Build:
 class Builds:
     """Builds what it is asked for, and keeps the last ones used."""
 
-    def __init__(self, most: int, heaviest: int) -> None:
+    def __init__(self, most: int, heaviest: int, clock: Callable[[], float] = time.monotonic) -> None:
         """So many graphs are kept, and of so many bytes, but the last one always."""
+        self.clock = clock
         self._most = most
         self._heaviest = heaviest
         self._built: OrderedDict[str, Built] = OrderedDict()
@@ -48,9 +52,12 @@ class Builds:
         self._tasks: set[asyncio.Task[Graph]] = set()  # those that end unwaited for, too: the loop would forget them
 
     def built(self, key: str) -> "Graph | None":
-        """The graph that was built before."""
+        """The graph that was built before, if it is still up to date."""
         found = self._built.get(key)
         if found is None:
+            return None
+        if self.clock() >= found.until:
+            del self._built[key]
             return None
         self._built.move_to_end(key)
         return found.graph

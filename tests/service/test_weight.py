@@ -1,5 +1,6 @@
 """What a job's state may weigh: over it a job fails at once, before what is too big is made."""
 
+import contextvars
 from typing import Any
 
 import pytest
@@ -130,6 +131,21 @@ def test_a_value_weighs_what_is_in_it_and_is_weighed_no_further_than_it_may() ->
     assert weight.weight({"a" * 1000: ["b" * 1000, ({"c": b"d" * 1000},)]}, MOST) in range(3000, 4000)
     assert weight.weight(HumanMessage("x" * 1000), MOST) in range(1000, 4000)
     assert weight.weight([[] for _ in range(100_000)], 1_000_000) < 2_000_000
+
+
+def test_of_sub_agents_that_hold_the_same_each_ends_by_itself() -> None:
+    held = weight.Held()
+    each = [(contextvars.copy_context(), held.delegated()) for _ in range(3)]
+    for context, share in each:
+        context.run(share.__enter__)
+    first, middle, last = each
+    first[0].run(held.add, MOST, MOST)
+    last[0].run(last[1].__exit__, None, None, None)
+    with pytest.raises(PermanentError):
+        held.add(1, MOST)
+    for context, share in (first, middle):
+        context.run(share.__exit__, None, None, None)
+    held.add(1, MOST)
 
 
 def test_what_has_not_changed_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,7 +39,7 @@ def weight(value: Any, most: int) -> int:
     return total
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # two that hold the same are two
 class Share:
     """What one agent holds beyond what it was given, which others hold too; `given` is None until it is known."""
 

@@ -85,6 +85,42 @@ def test_what_is_no_answer_is_refused_with_its_place(asked, answer, said):
     assert "aprove" not in refused.value.message
 
 
+def changed(name):
+    return {"decisions": [{"type": "edit", "edited_action": {"name": name, "args": {}}}]}
+
+
+TEAM = agent(
+    plan({"text": "x"}),
+    {"id": "scout", "model": plan({"text": "x"}), "tools": ["t"]},
+    scripts={"t": "script", "mine": "script"},
+)
+SERVED = {**TEAM, "tool_definitions": [{"name": name, "mcp": {"url": "http://a"}} for name in ("t", "mine")]}
+
+
+@pytest.mark.parametrize(
+    ("definition", "name", "right"),
+    [
+        (TEAM, "t", True),
+        (TEAM, "write_file", True),
+        (TEAM, "nope", False),
+        (TEAM, "execute", False),
+        (TEAM, "mine", False),
+        (agent(plan({"text": "x"}), scripts={"t": "script", "mine": "script"}), "mine", True),
+        (SERVED, "nope", True),
+        (None, "nope", True),
+    ],
+)
+def test_a_call_is_changed_to_a_tool_that_its_agent_has_whichever_that_is(definition, name, right):
+    if right:
+        assert answers.given(changed(name), ONE, definition) == {A: changed(name)}
+    else:
+        with pytest.raises(
+            PermanentError, match=r"decisions\[0\]\.edited_action\.name: .* a tool of the agent"
+        ) as refused:
+            answers.given(changed(name), ONE, definition)
+        assert refused.value.type == "invalid_answer"
+
+
 def write(file_path, **more):
     return {**calls(call("write_file", file_path=file_path, content="x")), **more}
 
@@ -187,14 +223,15 @@ async def test_a_second_persons_answer_answers_no_later_question(env):
         assert set((await outside.told(job["job_id"], "completed"))["data"]["result"]["files"]) == {"/a", "/b"}
 
 
-async def test_an_answer_of_the_wrong_shape_is_buried_and_the_job_waits_on(env):
+@pytest.mark.parametrize("wrong", [{"decisions": [{"type": "aprove"}]}, changed("nope")], ids=["shape", "tool"])
+async def test_an_answer_that_is_none_is_buried_and_the_job_waits_on(env, wrong):
     async with caller(env) as outside, worker(env) as inside:
         job = asked_for(scouts(scout=["/a"]))
         await outside.send(job)
         await asks(outside, job, 1)
-        await outside.send(resume(job["job_id"], {"decisions": [{"type": "aprove"}]}, "r1"))
+        await outside.send(resume(job["job_id"], wrong, "r1"))
         (letter,) = await until(outside.dead)
-        assert "data.resume.decisions[0].type" in str(letter.headers)
+        assert "data.resume.decisions[0]." in str(letter.headers)
         assert (await inside.jobs.get(job["job_id"])).state == "interrupted"
         await outside.send(resume(job["job_id"], YES, "r2"))
         await outside.told(job["job_id"], "completed")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from deepagents.backends.utils import compile_grep_include_glob
 
-from agent_executor.core import globs
+from agent_executor.core import globs, streaming
 from tests.support import graphs
 from tests.support.graphs import Bench, FakeTools
 
@@ -31,6 +31,24 @@ async def test_a_pattern_that_would_take_too_long_is_an_error_that_the_model_rea
         "error",
         "Error: matching this glob pattern takes too long here. Use fewer ** in it, or an exact path.",
     )
+
+
+CHANGES = [
+    ({"name": "nope", "args": {}}, "Error: a person has changed this call to one of nope, which is no tool here."),
+    ({"name": "glob", "args": {"pattern": "**/a/" * 4 + "b"}}, "Error: matching this glob pattern takes too long"),
+]
+
+
+@pytest.mark.parametrize(("change", "said"), CHANGES, ids=["an unknown tool", "a slow pattern"])
+async def test_what_a_person_makes_of_a_call_is_looked_at_too(change: dict[str, Any], said: str) -> None:
+    turns = graphs.plan(graphs.calls(graphs.call("glob", pattern="*")), DONE)
+    definition, table = graphs.agent(turns, interrupt_on={"glob": True}), Bench()
+    asked = await table.run(definition, {"messages": "Look.", "files": {DEEP: "x"}})
+    assert isinstance(asked, streaming.Interrupted)
+    result = await table.result(
+        definition, streaming.resume({"decisions": [{"type": "edit", "edited_action": change}]})
+    )
+    assert (result["messages"][2]["status"], said in result["messages"][2]["content"]) == ("error", True)
 
 
 REFUSED = [

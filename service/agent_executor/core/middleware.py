@@ -28,6 +28,7 @@ from agent_executor.services.json import clean
 STOP_REASONS = ("finish_reason", "stop_reason", "done_reason")  # OpenAI, Anthropic, Ollama
 FORBIDDEN = re.compile(r"[\s<|\\/>]+")  # in the `name` of a message
 TOO_LONG = {"length", "max_tokens"}
+CHANGED = "hitl_edited_tool_calls"  # LangChain's field for the calls that a person has changed, by their ids
 NONSENSE = (ValueError, TypeError, KeyError, IndexError, AttributeError)
 """What the clients raise on malformed chunks, HTML and empty answers (seen): nothing says that the server was wrong."""
 
@@ -85,12 +86,20 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
     ) -> ToolMessage | Command[Any]:
         """One tool call; what the `task` tool hands back is cut down to what the sub-agent changed."""
         job = cast("JobContext", request.runtime.context)
-        name, args = request.tool_call["name"], request.tool_call["args"]
+        # A person's change of a call is put in its place further inside, by LangChain.
+        made = request.tool_call
+        changed: Any = (request.state.get(CHANGED) or {}).get(made["id"], made)
+        name, args, tool = cast("str", changed["name"]), changed["args"], request.tool
+        if name != made["name"]:
+            tool = next((one for one in request.runtime.tools if one.name == name), None)
+            if tool is None:
+                why = f"Error: a person has changed this call to one of {name}, which is no tool here."
+                return ToolMessage(why, name=name, tool_call_id=made["id"], status="error")
         most = job.limits.state_bytes
-        if not isinstance(request.tool, ScriptTool):
+        if not isinstance(tool, ScriptTool):
             files = request.state.get("files") or {}
-            if why := globs.refusal(name, args, files):
-                return ToolMessage(why, name=name, tool_call_id=request.tool_call["id"], status="error")
+            if refused := globs.refusal(name, args, files):
+                return ToolMessage(refused, name=name, tool_call_id=made["id"], status="error")
             job.held.add(edits.growth(name, args, files), most)
         with job.held.delegated() if name == "task" else nullcontext():
             answer = await handler(request)

@@ -100,6 +100,7 @@ class Question:
     interrupts: int  # which time this is, from 1; 0 for a job that has asked nothing yet
     interrupt: list[dict[str, Any]] | None
     resume_id: str | None  # of the event whose answer was taken last
+    definition: dict[str, Any]
     known: bool  # whether the answer of the event that was asked about was taken, then or earlier
 
 

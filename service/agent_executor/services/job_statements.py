@@ -133,7 +133,7 @@ RETURNING state
 """
 
 QUESTION = """
-SELECT state, interrupts, interrupt, resume_id,
+SELECT state, interrupts, interrupt, resume_id, definition,
     coalesce(resume_id = %(resume_id)s, false) OR %(resume_id)s = ANY (earlier_resume_ids) AS known
 FROM jobs WHERE job_id = %(job_id)s
 """

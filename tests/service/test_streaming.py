@@ -264,6 +264,21 @@ async def test_parallel_sub_agents_wait_together_and_are_answered_together() -> 
     assert all(states)
 
 
+@pytest.mark.parametrize(
+    ("own", "waits"),
+    [({}, True), ({"ls": True}, True), ({"write_file": True}, True), ({"write_file": False}, False)],
+    ids=["nothing", "another tool", "the same", "no waiting"],
+)
+async def test_what_waits_at_the_orchestrator_waits_at_a_specialist_that_says_nothing_else(
+    own: dict[str, bool], waits: bool
+) -> None:
+    write = graphs.calls(graphs.call("write_file", file_path="/a", content="x"))
+    scout = {"id": "scout", "model": graphs.plan(write, {"text": "Done."}), "interrupt_on": own}
+    boss = graphs.plan(graphs.calls(TASK), {"text": "Done."})
+    outcome = await Bench().run(graphs.agent(boss, scout, interrupt_on={"write_file": True}))
+    assert isinstance(outcome, Interrupted) is waits
+
+
 @pytest.mark.parametrize("last", ["asker", "doer"])
 async def test_a_job_waits_for_a_person_also_when_another_sub_agent_comes_to_its_end(last: str) -> None:
     table, look = Bench(), graphs.calls(graphs.call("ls", path="/"))

@@ -76,7 +76,7 @@ def compile_graph(
             "description": node.config.description or f"The {node.name} specialist.",
             "system_prompt": node.config.system_prompt or "",
             "tools": toolbox(node),
-            "interrupt_on": pauses(node, tools) or pauses(main, tools) or {},
+            "interrupt_on": {**(pauses(main, tools) or {}), **(pauses(node, tools) or {})},
             **speaking(node),
         }
         for node in definition.specialists

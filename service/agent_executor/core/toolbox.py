@@ -44,7 +44,7 @@ def _doubled(node: Node, path: str, tools: Tools) -> Iterator[str]:
 
 
 def _stoppable(definition: Definition, node: Node, tools: Tools) -> set[str]:
-    """What a node's `interrupt_on` can stop: the orchestrator's is also that of specialists without one."""
-    under = [one for one in definition.specialists if not one.config.interrupt_on]
-    named = {name for one in (node, *(under if node is definition.orchestrator else ())) for name in one.config.tools}
+    """What a node's `interrupt_on` can stop: what the orchestrator's says holds for its specialists too."""
+    under = definition.specialists if node is definition.orchestrator else ()
+    named = {name for one in (node, *under) for name in one.config.tools}
     return {word for name in named for tool in tools.get(name, ()) for word in (name, tool.name)}

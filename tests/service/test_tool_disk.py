@@ -1,12 +1,16 @@
 """A script's share of the disk, and of files without a name; afterwards nothing is left of it."""
 
+import errno
+import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import structlog
 
+from agent_executor.services.tools import directories
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Content, Limits
 
@@ -129,3 +133,37 @@ time.sleep(1)
 return str(database.execute("select x from t").fetchall())
 """
     assert await call(runner, body) == Content("[(1,)]")
+
+
+async def test_a_directory_is_removed_whatever_names_are_in_it(runner: ToolRunner) -> None:
+    body = f"""
+for k in range(1, 9):
+    os.makedirs(f"a{{k}}/b")
+    os.makedirs(f"lifted-{{k}}-{os.getpid()}/c")
+return "done"
+"""
+    assert await call(runner, body) == Content("done")
+
+
+async def test_a_directory_that_cannot_be_removed_is_no_failure_of_the_call_and_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    removed, remove = [], directories.remove
+
+    def moody(directory: str) -> None:
+        removed.append(directory)
+        if len(removed) == 1:
+            raise OSError(errno.EIO, "Input/output error", "a name")
+        remove(directory)
+
+    monkeypatch.setattr(directories, "remove", moody)
+    runner = ToolRunner(LIMITS, tmp_path)
+    try:
+        with structlog.testing.capture_logs() as logged:
+            answers = [await call(runner, "return 'x'") for _ in range(2)]
+    finally:
+        await runner.close()
+    assert answers == [Content("x")] * 2
+    assert list(tmp_path.iterdir()) == []
+    (line,) = [line for line in logged if line["log_level"] == "warning"]
+    assert (line["directory"], line["error"], "a name" in str(line)) == (removed[0], "Input/output error", False)

@@ -5,6 +5,7 @@ up to the top before it empties it. Called when no process of the worker is left
 """
 
 import os
+import secrets
 import tempfile
 from pathlib import Path
 
@@ -36,7 +37,6 @@ def usage(directory: str, most_entries: int) -> tuple[int, int]:
 
 def remove(directory: str) -> None:
     """Remove a directory and all below it: closed, deep, or full of links. OSError when the file system refuses."""
-    lifted = 0
     top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     try:
         while names := os.listdir(top):  # noqa: PTH208  # by descriptor: there is no path to follow
@@ -50,8 +50,7 @@ def remove(directory: str) -> None:
                     for child in os.listdir(inner):  # noqa: PTH208
                         if _is_directory(child, inner):
                             os.chmod(child, 0o700, dir_fd=inner)  # a directory that moves is written to: its `..`
-                            lifted += 1
-                            os.rename(child, f"lifted-{lifted}-{os.getpid()}", src_dir_fd=inner, dst_dir_fd=top)
+                            os.rename(child, secrets.token_hex(16), src_dir_fd=inner, dst_dir_fd=top)  # no name of its
                         else:
                             os.unlink(child, dir_fd=inner)
                 finally:

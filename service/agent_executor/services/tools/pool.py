@@ -9,10 +9,14 @@ import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
+
 from agent_executor.errors import TemporaryError
 from agent_executor.services.tools import control, directories
 from agent_executor.services.tools.control import Template
 from agent_executor.services.tools.specs import Limits
+
+log = structlog.get_logger()
 
 BEGIN_SECONDS = 10.0  # for a worker to close itself in
 STOP_SECONDS = 5.0
@@ -41,6 +45,7 @@ class Pool:
         self._starting = asyncio.Lock()
         self._spare: asyncio.Task[Worker] | None = None
         self._endings: set[asyncio.Task[int | None]] = set()
+        self._unremoved: set[str] = set()
         self._closed = False
 
     async def take(self) -> Worker:
@@ -104,7 +109,7 @@ class Pool:
             raise TemporaryError("tool_worker", "a tool worker could not be stopped") from None
         finally:
             worker.writer.close()
-            await asyncio.to_thread(directories.remove, worker.directory)
+            await self._remove(worker.directory)
 
     async def close(self) -> None:
         """End every process of the pool."""
@@ -128,7 +133,7 @@ class Pool:
             forked = await template.fork(self._limits.walls(directory))
             reader, writer = await asyncio.open_connection(sock=forked.channel)
         except (OSError, TimeoutError) as error:
-            directories.remove(directory)
+            await self._remove(directory)
             raise _no_worker(error) from error
         worker = Worker(template, forked.pid, reader, writer, directory, forked.ended)
         try:
@@ -138,6 +143,16 @@ class Pool:
             message = f"a tool worker could not close itself in (it ended with {status})"
             raise TemporaryError("tool_worker", message) from error
         return worker
+
+    async def _remove(self, directory: str) -> None:
+        """Remove a worker's directory, and try one again that could not be: a call's outcome does not hang on it."""
+        again = {self._unremoved.pop()} if self._unremoved else set()
+        for each in {directory} | again:
+            try:
+                await asyncio.to_thread(directories.remove, each)
+            except OSError as error:  # its text would quote the names that a script gave
+                self._unremoved.add(each)
+                log.warning("tools: a directory could not be removed", directory=each, error=error.strerror)
 
     async def _running(self) -> Template:
         async with self._starting:

@@ -1,10 +1,15 @@
 """A script's share of the disk, and of files without a name; afterwards nothing is left of it."""
 
+import asyncio
 import errno
 import os
+import shutil
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -167,3 +172,54 @@ async def test_a_directory_that_cannot_be_removed_is_no_failure_of_the_call_and_
     assert list(tmp_path.iterdir()) == []
     (line,) = [line for line in logged if line["log_level"] == "warning"]
     assert (line["directory"], line["error"], "a name" in str(line)) == (removed[0], "Input/output error", False)
+
+
+async def test_what_a_killed_service_left_is_swept_and_no_living_ones(tmp_path: Path) -> None:
+    living, base = directories.Home(tmp_path), str(tmp_path)
+    kept = Path(living.make())
+    program = f"""
+import os, pathlib, signal
+from agent_executor.services.tools import directories
+left = pathlib.Path(directories.Home({base!r}).make(), "left")
+left.write_text("left")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    service = await asyncio.create_subprocess_exec(sys.executable, "-c", program)
+    await service.wait()
+    (other := tmp_path / "other").mkdir()
+    assert len(list(tmp_path.glob("*/*/left"))) == 1
+
+    runner = ToolRunner(LIMITS, tmp_path)
+    try:
+        assert await call(runner, "return 'x'") == Content("x")
+        assert kept.is_dir()
+    finally:
+        await runner.close()
+    assert set(tmp_path.iterdir()) == {kept.parent, other}
+    kept.rmdir()
+    living.close()
+    assert list(tmp_path.iterdir()) == [other]
+
+
+async def test_the_directory_of_a_service_is_made_again_when_somebody_tidies_up(tmp_path: Path) -> None:
+    home = directories.Home(tmp_path)
+    first = Path(home.make())
+    shutil.rmtree(first.parent)
+
+    assert Path(home.make()).is_dir()
+
+
+async def test_a_directory_that_is_swept_before_it_is_locked_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mkdtemp, other = tempfile.mkdtemp, directories.Home(tmp_path)
+
+    def swept(**given: Any) -> str:
+        path = mkdtemp(**given)
+        monkeypatch.undo()
+        other.sweep()
+        return path
+
+    monkeypatch.setattr(tempfile, "mkdtemp", swept)
+
+    assert Path(directories.Home(tmp_path).make()).is_dir()

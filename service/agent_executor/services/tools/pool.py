@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
@@ -39,12 +40,13 @@ class Pool:
 
     def __init__(self, limits: Limits, most: int, base: Path | None = None) -> None:
         self._limits = limits
-        self._base = base
+        self._home = directories.Home(base)
+        self._swept = False
         self._places = asyncio.Semaphore(most)
         self._template: Template | None = None
         self._starting = asyncio.Lock()
         self._spare: asyncio.Task[Worker] | None = None
-        self._endings: set[asyncio.Task[int | None]] = set()
+        self._endings: set[asyncio.Task[Any]] = set()
         self._unremoved: set[str] = set()
         self._closed = False
 
@@ -118,15 +120,17 @@ class Pool:
         if spare is not None:
             with contextlib.suppress(TemporaryError):
                 await self.end(await spare)
-        await asyncio.gather(*self._endings)
+        await asyncio.gather(*self._endings, return_exceptions=True)
         async with self._starting:  # one that is just being started is ended too
             if self._template is not None:
                 await self._template.stop()
+        self._home.close()
 
     async def _fork(self) -> Worker:
         try:
             template = await self._running()
-            directory = directories.make(self._base)
+            directory = self._home.make()
+            self._sweep()
         except (OSError, TimeoutError) as error:
             raise _no_worker(error) from error
         try:
@@ -144,6 +148,20 @@ class Pool:
             raise TemporaryError("tool_worker", message) from error
         return worker
 
+    def _sweep(self) -> None:
+        """At the first worker, remove what killed services have left behind; in a thread, it may be much."""
+        if self._swept:
+            return
+        self._swept = True
+        sweeping = asyncio.create_task(asyncio.to_thread(self._home.sweep), name="tool directories")
+        self._endings.add(sweeping)
+        sweeping.add_done_callback(self._told)
+
+    def _told(self, sweeping: asyncio.Task[None]) -> None:
+        self._endings.discard(sweeping)
+        if not sweeping.cancelled() and isinstance(error := sweeping.exception(), OSError):
+            log.warning("tools: what a killed service left could not be removed", error=error.strerror)
+
     async def _remove(self, directory: str) -> None:
         """Remove a worker's directory, and try one again that could not be: a call's outcome does not hang on it."""
         again = {self._unremoved.pop()} if self._unremoved else set()
@@ -153,6 +171,8 @@ class Pool:
             except OSError as error:  # its text would quote the names that a script gave
                 self._unremoved.add(each)
                 log.warning("tools: a directory could not be removed", directory=each, error=error.strerror)
+        if self._closed:
+            self._home.close()
 
     async def _running(self) -> Template:
         async with self._starting:

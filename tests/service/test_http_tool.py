@@ -5,7 +5,9 @@ import contextlib
 import datetime
 import ipaddress
 import json
+import socket
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -465,3 +467,22 @@ def certificates(directory: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLCon
     serving = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     serving.load_cert_chain(directory / "cert.pem", directory / "key.pem")
     return serving, ssl.create_default_context(cafile=str(directory / "cert.pem"))
+
+
+async def test_names_that_are_looked_up_for_long_keep_no_thread_from_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> Any:
+        answered.wait(30)
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    many = 40  # more than the loop's own executor ever has threads
+    hanging = [asyncio.create_task(web.lookup(f"a{i}.test", 80)) for i in range(many)]
+    await asyncio.sleep(0)
+    try:
+        assert await asyncio.wait_for(asyncio.to_thread(lambda: "done"), 5) == "done"
+    finally:
+        answered.set()
+    ends = await asyncio.gather(*hanging, return_exceptions=True)
+    assert [type(end) for end in ends] == [socket.gaierror] * many

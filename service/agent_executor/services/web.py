@@ -11,6 +11,7 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -38,6 +39,9 @@ SPECIAL_IPV6 = tuple(map(ipaddress.IPv6Network, ("2001::/23", "2001:db8::/32", "
 CREDENTIALS = tuple(map(ipaddress.ip_network, (
     "fd00:ec2::/32", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16",
 )))  # fmt: skip
+# A name server that does not answer keeps a thread for as long as libc waits, which no timeout of ours ends: threads of
+# their own, so that nothing but another lookup waits for one.
+_LOOKUPS = ThreadPoolExecutor(8, thread_name_prefix="lookup")
 
 
 class Refused(Exception):  # noqa: N818  # the request is
@@ -62,7 +66,8 @@ def is_a_host(address: Address) -> bool:
 
 async def lookup(host: str, port: int) -> list[str]:
     """The addresses of a name. `socket.gaierror` when it has none."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    ask = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_LOOKUPS, ask)
     return [str(entry[4][0]) for entry in found]
 
 

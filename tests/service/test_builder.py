@@ -404,6 +404,13 @@ async def test_a_model_sees_a_scripts_arguments_and_not_what_is_injected(workers
     assert result["files"]["/notes.md"]["content"] == ["a", "b"]
 
 
+async def test_a_script_has_the_argument_that_the_libraries_call_theirs(workers: ToolRunner) -> None:
+    script = SPEECH.replace("text: str", "runtime: str").replace("text.split", "runtime.split")
+    turn = graphs.calls(graphs.call("count", runtime="a b", times=2))
+    definition = graphs.agent(graphs.plan(turn, {"text": "Done."}), scripts={"count": script})
+    assert (await Bench(tools=workers).result(definition))["messages"][2]["content"] == "4"
+
+
 async def test_a_script_that_defines_no_tool_has_its_path(workers: ToolRunner) -> None:
     with pytest.raises(PermanentError) as refused:
         await builder(workers).build(graphs.agent(graphs.ECHO, scripts={"look": "x = 1"}))

@@ -334,11 +334,15 @@ async def test_a_script_is_called_with_its_job_and_its_files() -> None:
 
 async def test_a_scripts_arguments_may_have_any_name() -> None:
     given = {"config": {"a": 1}, "run_manager": "b", "callbacks": ["c"], "self": "d", "args": [1], "kwargs": {}}
+    given |= {"runtime": "e", "state": "f", "store": "g", "tool_call_id": "h"}
     model = graphs.plan({"tool_calls": [{"name": "look", "args": given}]}, {"text": "Done."})
     table = Bench()
     result = await table.result(graphs.agent(model, scripts={"look": SCRIPT}))
     assert result["messages"][2]["status"] == "success"
     assert table.tools.asked[0]["args"] == given
+    assert table.seen("on_tool_start")[0]["input"] == {
+        k: given[k] for k in given if k not in ("run_manager", "callbacks")
+    }
 
 
 async def test_an_update_without_a_tool_message_gets_one() -> None:

@@ -1,10 +1,10 @@
 """The tools of MCP servers take no other tool's place, and wait for a person where `interrupt_on` says so."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from langchain_core.tools import BaseTool, StructuredTool
+from langchain_core.tools import BaseTool, InjectedToolArg, StructuredTool
 
 from agent_executor.core import streaming
 from agent_executor.core.builder import Builder
@@ -31,7 +31,7 @@ class Servers(Bench):
         self.builder = Builder(self.settings, lambda: self.saver, self.tools, mcp=mcp)
 
     def _tool(self, name: str) -> BaseTool:
-        async def run(**_: Any) -> str:
+        async def run(runtime: Annotated[object | None, InjectedToolArg()] = None, **_: Any) -> str:  # as the client's
             self.called.append(name)
             return f"{name} of a server"
 
@@ -81,6 +81,13 @@ async def test_a_specialist_waits_for_the_orchestrators_sake() -> None:
     definition = agent({"bank": {}}, turn, specialists=[specialist], tools=[], interrupt_on={"bank": True})
 
     assert (type(await bench.run(definition)), bench.called) == (streaming.Interrupted, [])
+
+
+async def test_the_start_of_a_call_is_told_with_what_the_model_gave() -> None:
+    bench = Servers(bank=["pay"])
+    await bench.run(agent({"bank": {}}, PAY))
+
+    assert [told["input"] for told in bench.seen("on_tool_start")] == [{"amount": 1}]
 
 
 def lone(**interrupt_on: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from agent_executor.services.json import clean
 if TYPE_CHECKING:
     from langchain_core.callbacks import BaseCallbackHandler
 
+JSON = (str, int, float, list, dict, type(None))
 Emit = Callable[[str, dict[str, Any]], None]
 """Takes an event type and its data; must not block (the events of a job are best effort)."""
 
@@ -96,7 +97,9 @@ class Telling:
             case "tool-started":
                 data["name"] = self._tools[running] = event["tool_name"]
                 given = event.get("input") or {}
-                self._emit("on_tool_start", data | {"input": {k: clean(v) for k, v in given.items() if k != "runtime"}})
+                # What the model gave is JSON; what is not, the libraries have put beside it.
+                told = {k: clean(v) for k, v in given.items() if isinstance(v, JSON)}
+                self._emit("on_tool_start", data | {"input": told})
             case "tool-finished":
                 self._emit("on_tool_end", data | _answer(event["output"], call_id))
                 self._tools.pop(running, None)

@@ -36,10 +36,14 @@ class ScriptTool(StructuredTool):
 def scripted(name: str, script: str, spec: ToolSpec, runner: ToolRunner, description: str | None = None) -> BaseTool:
     """The tool of a script, under the definition's name for it."""
 
-    async def call(runtime: ToolRuntime[JobContext, Any], **arguments: Any) -> ToolMessage | Command[Any]:
-        call_id = cast("str", runtime.tool_call_id)
-        seen = state.for_script(runtime.state, spec.state_fields)
-        answer = await runner.call(script, arguments, job_id=runtime.context.job_id, tool_call_id=call_id, state=seen)
+    # Not `runtime`: a script may have an argument of that name, and the libraries would put theirs in its place.
+    async def call(
+        agent_executor_runtime: ToolRuntime[JobContext, Any], **arguments: Any
+    ) -> ToolMessage | Command[Any]:
+        run = agent_executor_runtime
+        call_id = cast("str", run.tool_call_id)
+        seen = state.for_script(run.state, spec.state_fields)
+        answer = await runner.call(script, arguments, job_id=run.context.job_id, tool_call_id=call_id, state=seen)
         return reply(answer, name, call_id)
 
     return ScriptTool.from_function(

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from agent_executor import settings
+from agent_executor.api import closing, main, service
 from agent_executor.api.health import PROBE_SECONDS
 from agent_executor.api.main import create_app
-from agent_executor.api.service import HAND_OVER_SECONDS
 from agent_executor.services import migrations, streams
+from agent_executor.services.nats_consumer import STOP_SECONDS
+from agent_executor.services.redis import CALL_SECONDS
 from function import bounds, claim, platform, resources, sizes
 
 ROOT = Path(__file__).parents[2]
@@ -110,7 +112,9 @@ def test_the_setting_that_a_claim_may_not_change_by_itself_is_the_services(given
 
 def test_a_pod_has_longer_to_end_than_the_service_has_to_drain_and_hand_over(pod, given):
     drain = settings.load(given).drain_seconds
-    assert pod["terminationGracePeriodSeconds"] > drain + 2 * HAND_OVER_SECONDS
+    handing_over = STOP_SECONDS + CALL_SECONDS + 2 * (service.HAND_OVER_SECONDS + service.LEAVE_SECONDS)
+    closed = main.CLOSE_SECONDS + service.CLOSE_SECONDS + 7 * closing.LEAST_SECONDS
+    assert pod["terminationGracePeriodSeconds"] > drain + handing_over + closed
 
 
 def test_probes_ask_for_paths_that_the_service_answers_without_a_token(pod, given):

@@ -94,7 +94,7 @@ async def serve(
     finally:
         stopping.cancel()
         await asyncio.gather(stopping, return_exceptions=True)
-    return 1 if server.failed or not server.started else 0
+    return 1 if server.failed or not server.started or server.lifespan.should_exit else 0
 
 
 class _Server(uvicorn.Server):
@@ -128,6 +128,9 @@ async def _stop(server: _Server, app: FastAPI, started: Callable[[], None]) -> N
         await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
         server.failed = service.broken.is_set()
         await service.stop()
+    except Exception:
+        log.exception("service: not stopped as it should")
+        server.failed = True
     finally:
         for reason in reasons:
             reason.cancel()

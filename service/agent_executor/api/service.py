@@ -10,20 +10,20 @@ import contextlib
 import functools
 import gc
 import importlib
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import psycopg
 import structlog
 
 from agent_executor import garbage
-from agent_executor.api import probes
+from agent_executor.api import closing, probes
 from agent_executor.api.parts import Parts
 from agent_executor.api.upkeep import Upkeep
 from agent_executor.core import attempt, builder
 from agent_executor.core.executor import Executor
 from agent_executor.models.parts import Model
-from agent_executor.services import broker, built_in, database, redis, sandbox
+from agent_executor.services import broker, built_in, database, redis, sandbox, sessions
 from agent_executor.services.broker import Broker
 from agent_executor.services.dead_letters import DeadLetters
 from agent_executor.services.jobs import Jobs
@@ -46,6 +46,8 @@ PATIENCE_SECONDS = 2.0  # of a caller, for a database that is away: a job has mo
 WATCHERS = 1000  # streams of events that are served side by side; more of them take turns
 YOUNG_OBJECTS = 20_000  # made since the collector last looked at them
 HAND_OVER_SECONDS = 5.0  # after the drain: a write that hangs must not keep the pod
+CLOSE_SECONDS = 6.0  # for all that is closed then
+LEAVE_SECONDS = 1.0  # for connections that are being made, or have been broken off
 
 
 class Service:
@@ -144,27 +146,45 @@ class Service:
         self._executor.drain()
         if self._working and self._connecting:
             self._working.cancel()  # nothing was taken, and NATS may stay away for ever
-        if self._working and not await self._ends(self._working, self._settings.drain_seconds):
+        if self._working and not await closing.ends(self._working, self._settings.drain_seconds):
             self._executor.abandon()
-            await self._ends(self._working, HAND_OVER_SECONDS)
+            await self._hand_over(self._working)
         await self._events.flush()
-        with contextlib.suppress(psycopg.Error, TimeoutError):  # another pod's relay publishes what is left
-            async with asyncio.timeout(HAND_OVER_SECONDS):
-                left = await self._outbox.flush()
-                log.info("service: stopped", unpublished=left)
+        await self._hand_over(self._own(self._flush()))
 
     async def close(self) -> None:
-        """End every task and close every connection."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._tools.close()
-        if not self._nats.is_closed:
+        """End every task and close every connection, in little more than CLOSE_SECONDS; raises nothing."""
+        self._outbox.close()
+        self._upkeep.close()
+        steps: dict[str, Callable[[], Awaitable[None]]] = {
+            "tasks": self._end_tasks,
+            "tools": self._tools.close,
+            "nats": self._leave_nats,
+            "dragonfly": self._redis.aclose,
+            "watchers": self._watchers.aclose,
+            "postgresql": functools.partial(self._pool.close, LEAVE_SECONDS),
+            "traces": functools.partial(asyncio.to_thread, self._traces.close),
+        }
+        await closing.each(steps, CLOSE_SECONDS)
+
+    async def _hand_over(self, work: "asyncio.Task[None]") -> None:
+        """Give it its time, then end the statements that hang: cancelled, each of them would take ten seconds more."""
+        if not await closing.ends(work, HAND_OVER_SECONDS) and sessions.end(self._pool):
+            await closing.ends(work, LEAVE_SECONDS)
+
+    async def _flush(self) -> None:
+        with contextlib.suppress(psycopg.Error):  # another pod's relay publishes what is left
+            left = await self._outbox.flush()
+            log.info("service: stopped", unpublished=left)
+
+    async def _end_tasks(self) -> None:
+        if sessions.end(self._pool):  # before anybody who asks is cancelled, see `_hand_over`
+            await asyncio.wait(self._tasks, timeout=LEAVE_SECONDS / 4)
+        await closing.end(self._tasks)
+
+    async def _leave_nats(self) -> None:
+        if self._nats.is_connected or self._nats.is_reconnecting:  # one that never was has nothing to close
             await self._nats.close()
-        await self._redis.aclose()
-        await self._watchers.aclose()
-        await self._pool.close()
-        await asyncio.to_thread(self._traces.close)
 
     async def _take_jobs(self) -> None:
         self._own(broker.until_refused(self._nats))
@@ -184,11 +204,6 @@ class Service:
             return
         log.critical("service: a task ended, so the service does", task=task.get_name(), exc_info=task.exception())
         self._broken.set()
-
-    @staticmethod
-    async def _ends(task: asyncio.Task[None], seconds: float) -> bool:
-        done, _ = await asyncio.wait({task}, timeout=seconds)
-        return bool(done)
 
 
 async def _prepare() -> None:

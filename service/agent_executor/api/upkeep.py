@@ -35,6 +35,11 @@ class Upkeep:
         self._outbox = outbox
         self._executor = executor
         self._metrics = metrics
+        self._closed = False
+
+    def close(self) -> None:
+        """End the tasks also if they do not hear of their cancellation."""
+        self._closed = True
 
     def tasks(self) -> list[Coroutine[Any, Any, None]]:
         """What is to run, side by side, as long as the service does."""
@@ -43,7 +48,7 @@ class Upkeep:
     async def _purge(self) -> None:
         """Remove what is older than the retention, now and then, beside other pods."""
         pause = random.uniform(*FIRST_PURGE_SECONDS)  # noqa: S311  # spreads the load
-        while True:
+        while not self._closed:
             await asyncio.sleep(pause)
             try:
                 purged = await self._jobs.purge(older_than_days=self._settings.job_retention_days)
@@ -55,18 +60,18 @@ class Upkeep:
 
     async def _sweep(self) -> None:
         """End jobs that nobody will bring again, now and then, beside other pods."""
-        while True:
+        while not self._closed:
             await asyncio.sleep(random.uniform(*SWEEP_SECONDS))  # noqa: S311  # spreads the load
             await self._executor.sweep()
 
     async def _watch_outbox(self) -> None:
-        while True:
+        while not self._closed:
             with contextlib.suppress(psycopg.Error, PoolTimeout):  # readiness says that the database is away
                 self._metrics.outbox_depth.set(await self._outbox.depth())
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _watch_loop(self) -> None:
-        while True:
+        while not self._closed:
             asked = time.monotonic()
             await asyncio.sleep(LAG_SECONDS)
             self._metrics.loop_lag.set(max(time.monotonic() - asked - LAG_SECONDS, 0.0))

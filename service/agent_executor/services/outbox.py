@@ -62,6 +62,7 @@ class Outbox:
         self._pool = pool
         self._publish = publish
         self._sent: list[str] = []
+        self._closed = False
         # Tried no more by this process, or they would be in the way of the others; the outbox's depth goes on telling
         # of them, and a process that starts after somebody raised the server's limit publishes them.
         self._refused: set[str] = set()
@@ -76,9 +77,9 @@ class Outbox:
         return sent
 
     async def run(self) -> None:
-        """Mark and relay until cancelled; a database or a broker that is away is waited for."""
+        """Mark and relay until closed; a database or a broker that is away is waited for."""
         next_relay = 0.0
-        while True:
+        while not self._closed:
             try:
                 await self._mark()
                 if time.monotonic() >= next_relay:
@@ -88,6 +89,10 @@ class Outbox:
                 log.warning("outbox: waiting for the database", error=str(error))
                 await asyncio.sleep(RELAY_SECONDS)
             await asyncio.sleep(MARK_SECONDS)
+
+    def close(self) -> None:
+        """End `run` also if it does not hear of its cancellation."""
+        self._closed = True
 
     async def relay(self, *, older_than: float = 0.0) -> int:
         """Publish what nobody has published, oldest first, beside other relays; returns how many went out.

@@ -104,8 +104,14 @@ def paused(connection: Connection) -> Iterator[None]:
         use.begin()
 
 
-def end(pool: AsyncConnectionPool[Any], *, asked_before: float | None = None) -> None:
-    """End the sessions of a pool that have not answered; those asked before a time of the loop's clock, or all."""
-    for use in list(_uses.values()):
-        if use.pool is pool and use.asks and (asked_before is None or use.since <= asked_before):
-            use.end()
+def end(pool: AsyncConnectionPool[Any], *, asked_before: float | None = None) -> bool:
+    """End the sessions of a pool that have not answered; those asked before a time of the loop's clock, or all.
+
+    Returns:
+        Whether there was any.
+    """
+    found = [use for use in _uses.values() if use.pool is pool and use.asks]
+    late = [use for use in found if asked_before is None or use.since <= asked_before]
+    for use in late:
+        use.end()
+    return bool(late)

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from agent_executor.addresses import nats_urls, with_commas
 from agent_executor.errors import shown
 
 
@@ -35,14 +36,11 @@ def _schema(name: str) -> str:
     return name
 
 
-def _commas(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
 Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$"), Wants("an http or https URL")]
 NatsUrls = Annotated[
     str,
     Field(pattern=r"^(nats|tls)://[^\s,]+(,\s*(nats|tls)://[^\s,]+)*$", repr=False),
+    AfterValidator(nats_urls),
     Wants("one NATS URL or several with commas, such as nats://nats.nats.svc:4222"),
 ]
 Host = Annotated[
@@ -78,7 +76,7 @@ AckWait = Annotated[float, Field(ge=0.5, le=3600, allow_inf_nan=False), Wants("s
 Flag = Annotated[bool, Wants("true or false")]
 Hosts = Annotated[
     tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_.:\[\]-]+$")], ...],
-    BeforeValidator(_commas),
+    BeforeValidator(with_commas),
     Wants("host names with commas, such as api.example.com,*.example.org"),
 ]
 Level = Annotated[

@@ -135,3 +135,39 @@ def test_the_reference_lists_and_describes_every_setting():
     assert [name for name, _, _ in rows] == [name.upper() for name in settings.Settings.model_fields]
     assert {name for name, default, _ in rows if default == "required"} == set(GIVEN)
     assert all(text for _, _, text in rows)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"nats://u:{CANARY}@127.0.0.1:notaport",
+        f"nats://u:{CANARY}@127.0.0.1:99999",
+        f"nats://u:{CANARY}@127.0.0.1:0",
+        f"nats://u:{CANARY}/x@127.0.0.1:4222",
+        f"nats://u:12/{CANARY}@127.0.0.1:4222",
+        f"nats://u:12?{CANARY}@127.0.0.1:4222",
+        f"nats://u:12#{CANARY}@127.0.0.1:4222",
+        f"nats://u:{CANARY}@:4222",
+        f"nats://u:{CANARY}@[::1:4222",
+        f"nats://u:{CANARY}@nats..svc:4222",
+        f"nats://u:{CANARY}@{'n' * 64}:4222",
+        f"nats://nats:4222, tls://u:{CANARY}@nats:port",
+    ],
+)
+def test_a_nats_url_that_no_client_could_use_stops_the_start_and_is_not_echoed(url):
+    said = complaint(NATS_URL=url)
+    assert said == "NATS_URL: the value is not one NATS URL or several with commas, such as nats://nats.nats.svc:4222"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "nats://nats",
+        "nats://u:a%2Fb@nats.nats.svc:4222/",
+        "tls://[::1]:4222,nats://10.0.0.1:1",
+        "nats://token@nats_1:65535",
+        "nats://u:p@ss@bücher.example:4222",
+    ],
+)
+def test_a_nats_url_may_be(url):
+    assert settings.load(GIVEN | {"NATS_URL": url}).nats_url == url

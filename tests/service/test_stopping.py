@@ -7,12 +7,15 @@ import time
 import psycopg_pool
 import pytest
 
+from agent_executor import settings
 from agent_executor.api import closing, upkeep
 from agent_executor.api.service import Service
 from agent_executor.api.upkeep import Upkeep
 from agent_executor.services.nats_consumer import Consumer
 from agent_executor.services.outbox import Outbox
 from agent_executor.services.tools.runner import ToolRunner
+from agent_executor.telemetry import traces
+from agent_executor.telemetry.metrics import Metrics
 from tests.support.api import plan, serving
 from tests.support.proxies import proxied
 from tests.support.runtime import until
@@ -178,3 +181,9 @@ async def test_a_stop_is_over_in_time_though_every_dependency_hangs(env):
             status, seconds = await stopped(api, 60)
             assert status == 0
             assert seconds < 2 + GRACE - 5
+
+
+async def test_a_service_that_never_came_to_connect_is_closed_without_trouble(env, capsys):
+    given = settings.load(env)
+    await Service(given, Metrics(), traces.configure(given)).close()
+    assert "not closed" not in capsys.readouterr().out

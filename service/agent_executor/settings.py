@@ -127,7 +127,9 @@ class Settings(BaseModel):
     anthropic_api_key: SecretStr | None = Field(None, description="Key for definitions with provider `anthropic`.")
     openai_base_url: Url | None = Field(None, description="Another server that speaks OpenAI's Chat Completions.")
     anthropic_base_url: Url | None = Field(None, description="Another server that speaks Anthropic's Messages.")
-    ollama_base_url: Url | None = Field(None, description="The server for provider `ollama`.")
+    ollama_base_url: Url | None = Field(
+        None, description="The server for provider `ollama`; unset, that provider is refused."
+    )
     model_timeout_seconds: Seconds = Field(120.0, description="Silence of a model after which the call is given up.")
     allow_scripted_model: Flag = Field(
         default=False, description="Accept provider `scripted`, the deterministic offline model, for tests and demos."

@@ -306,6 +306,12 @@ async def test_what_is_not_a_package_here_is_refused(name: str) -> None:
         await builder().build(needs(name))
 
 
+async def test_the_program_itself_is_not_a_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)  # as where `agent-executor` is the command
+    with pytest.raises(PermanentError, match="is not installed here"):
+        await builder().build(needs("__main__"))
+
+
 def test_what_serves_before_the_first_job_is_cheap_to_import() -> None:
     program = (
         "import sys, agent_executor.api.main, agent_executor.core.streaming, agent_executor.core.state;"

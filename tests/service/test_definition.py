@@ -460,6 +460,12 @@ def test_a_tool_that_waits_for_a_human_must_be_known() -> None:
         definition.parse(edited(put("nodes", 0, "config", "interrupt_on", {"gone": True})))
 
 
+def test_tools_that_are_unknown_are_told_in_one_order() -> None:
+    with pytest.raises(PermanentError) as refused:
+        definition.parse(edited(put("nodes", 0, "config", "interrupt_on", dict.fromkeys("fbeadc", True))))
+    assert [fault.split("'")[1] for fault in refused.value.message.split("; ")] == list("abcdef")
+
+
 def test_edges_may_go_in_circles_as_they_only_say_who_delegates() -> None:
     definition.parse(edited(put("edges", [{"from": "main", "to": "spec"}, {"from": "spec", "to": "main"}])))
 

@@ -203,6 +203,7 @@ def parsed(provider: str) -> Any:
 REFUSED: list[tuple[str, str]] = [
     ("openai", "OPENAI_API_KEY"),
     ("anthropic", "ANTHROPIC_API_KEY"),
+    ("ollama", "OLLAMA_BASE_URL"),
     ("scripted", "ALLOW_SCRIPTED_MODEL"),
 ]
 

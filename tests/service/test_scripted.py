@@ -81,3 +81,23 @@ async def test_a_delay_does_not_hold_up_others_and_can_be_cancelled() -> None:
 async def test_an_empty_turn_is_an_answer() -> None:
     answer = await Scripted(model="plan", script=(Turn(),)).ainvoke([HumanMessage("go")])
     assert (answer.content, answer.response_metadata["finish_reason"]) == ("", "stop")
+
+
+@pytest.mark.parametrize("model", ["echo", "plan"])
+async def test_many_words_leave_the_loop_its_turns(model: str) -> None:
+    words, turns, spoken = "a " * 1000, 0, False
+
+    async def neighbour() -> None:
+        nonlocal turns
+        while not spoken:
+            turns += 1
+            await asyncio.sleep(0)
+
+    beside = asyncio.create_task(neighbour())
+    script = (Turn(text=words),) if model == "plan" else ()
+    chunks = Scripted(model=model, script=script)._astream([HumanMessage(words)])
+    said = [chunk.text async for chunk in chunks]
+    spoken = True
+    await beside
+    assert "".join(said) == words
+    assert turns > 10

@@ -185,4 +185,9 @@ def _plain(name: str) -> str:
 
 @functools.lru_cache
 def _importable(module: str) -> bool:
-    return module.isidentifier() and (module in sys.stdlib_module_names or importlib.util.find_spec(module) is not None)
+    if not module.isidentifier():
+        return False
+    try:
+        return module in sys.stdlib_module_names or importlib.util.find_spec(module) is not None
+    except ValueError:  # what runs, and came from no file: `__main__`
+        return False

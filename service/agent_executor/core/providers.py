@@ -28,6 +28,8 @@ def check(model: Model, settings: Settings, path: str) -> None:
             missing = "OPENAI_API_KEY"
         case "anthropic" if not (settings.anthropic_api_key or settings.anthropic_base_url):
             missing = "ANTHROPIC_API_KEY"
+        case "ollama" if not settings.ollama_base_url:  # its client would ask this pod's own port 11434
+            missing = "OLLAMA_BASE_URL"
     if missing:
         raise PermanentError(
             "invalid_definition", f"{path}.provider: '{model.provider}' is not offered here, it needs {missing}"

@@ -22,6 +22,7 @@ from langchain_core.tools import BaseTool
 from agent_executor.models.parts import Turn
 
 PIECE = 16  # characters of a tool call's arguments in one chunk
+BREATH = 50  # chunks, a few milliseconds, after which everything else on the loop has its turn
 
 
 class Scripted(BaseChatModel):
@@ -86,7 +87,9 @@ class Scripted(BaseChatModel):
     ) -> AsyncIterator[ChatGenerationChunk]:
         turn, number = self._turn(messages)
         await asyncio.sleep(turn.delay_ms / 1000)
-        for chunk in _chunks(turn, number, messages):
+        for i, chunk in enumerate(_chunks(turn, number, messages), 1):
+            if i % BREATH == 0:
+                await asyncio.sleep(0)
             if run_manager:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk

@@ -89,7 +89,7 @@ def _contradictions(definition: Definition, raw: Mapping[str, Any]) -> Iterator[
             if name not in tools:
                 yield f"{where}.tools[{j}]: {shown(name)} is neither in tool_definitions nor built in"
         # The tools of a server are told when the graph is built: `core.toolbox`.
-        for name in () if servers else node.config.interrupt_on.keys() - tools:
+        for name in () if servers else sorted(node.config.interrupt_on.keys() - tools):
             yield f"{where}.interrupt_on: {shown(name)} is neither in tool_definitions nor built in"
         for name, field in node.config.state_schema.items():
             if name in RESERVED_FIELDS or name.startswith("_") or ":" in name:

@@ -121,6 +121,7 @@ class Settings(BaseModel):
     dragonfly_port: Port = Field(6379, description="Its port.")
     dragonfly_password: SecretStr | None = Field(None, description="Its password; unset, none is sent.")
     event_log_length: Count = Field(10_000, description="Live events kept per job for late subscribers.")
+    event_log_bytes: Count = Field(16 * MEGABYTE, description="Bytes of them; the oldest go first, never the last.")
     event_log_seconds: Seconds = Field(86_400.0, description="How long after its last event a job's log is kept.")
 
     openai_api_key: SecretStr | None = Field(None, description="Key for definitions with provider `openai`.")
@@ -153,9 +154,7 @@ class Settings(BaseModel):
     )
     job_max_attempts: Attempts = Field(5, description="Counted failures (crashes too) after which a job is buried.")
     job_retry_delay_seconds: RetrySeconds = Field(5.0, description="First delay before a new attempt; it doubles.")
-    job_retry_delay_max_seconds: RetrySeconds = Field(
-        300.0, description="Longest delay before a new attempt; at most an hour."
-    )
+    job_retry_delay_max_seconds: RetrySeconds = Field(300.0, description="Longest such delay; at most an hour.")
     job_lease_seconds: Seconds = Field(
         8.0,
         description="Lease of a running job, renewed three times in it; shorter than the ack wait, or a killed "

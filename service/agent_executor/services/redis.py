@@ -23,6 +23,7 @@ import structlog
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from agent_executor.services.event_budget import Kept
 from agent_executor.services.json import dump
 from agent_executor.settings import Settings
 
@@ -66,6 +67,7 @@ class _Message:
     job_id: str
     seq: int
     body: bytes
+    most: int  # messages in the log with this one
     kept: bool = False
 
     @property
@@ -82,7 +84,7 @@ class LiveEvents:
     ) -> None:
         """`lost` hears of how many events no log has: they did not fit into the buffer, or the server refused them."""
         self._client, self._lost = client, lost
-        self._length = settings.event_log_length
+        self._length, self._log_bytes = settings.event_log_length, settings.event_log_bytes
         self._expiry = math.ceil(settings.event_log_seconds)
         self._buffer: deque[_Message] = deque()
         self._bytes = 0
@@ -95,11 +97,12 @@ class LiveEvents:
     def stream(self, job_id: str, trace_id: str, epoch: int) -> Callable[[str, dict[str, Any]], None]:
         """The `emit` of one attempt at a job; its `seq` starts above those of every earlier epoch."""
         seq = (epoch - 1) << EPOCH_BITS
+        kept = Kept(self._length, self._log_bytes)
 
         def emit(event_type: str, data: dict[str, Any]) -> None:
             nonlocal seq
             seq += 1
-            self._put(job_id, trace_id, seq, event_type, data)
+            self._put(job_id, trace_id, seq, event_type, data, kept)
 
         return emit
 
@@ -135,7 +138,7 @@ class LiveEvents:
         if not (said or (last and unless_begun)):
             self._put(job_id, trace_id, seq, "end", {"status": status})
 
-    def _put(self, job_id: str, trace_id: str, seq: int, event_type: str, data: dict[str, Any]) -> None:
+    def _put(self, job_id: str, trace_id: str, seq: int, event_type: str, data: Any, kept: Kept | None = None) -> None:
         now = datetime.datetime.now(datetime.UTC).isoformat()
         message = {
             "event_type": event_type,
@@ -151,7 +154,7 @@ class LiveEvents:
             self._lost(1)
             return
         self._bytes += len(body)
-        self._buffer.append(_Message(job_id, seq, body))
+        self._buffer.append(_Message(job_id, seq, body, kept.add(len(body)) if kept else self._length))
         self._filled.set()
 
     async def _send(self) -> bool:
@@ -186,15 +189,15 @@ class LiveEvents:
     async def _send_by_script(self, batch: list[_Message]) -> None:
         """A batch as one command, which costs this process a fifth of what its parts do."""
         logs = [f"{channel(message.job_id)}:log" for message in batch]
-        bodies = [part for message in batch for part in (message.id, message.body)]
-        asked: Any = self._client.eval(_SCRIPT, len(logs), *logs, self._length, self._expiry, *bodies)
+        parts = [part for message in batch for part in (message.id, message.body, message.most)]
+        asked: Any = self._client.eval(_SCRIPT, len(logs), *logs, self._expiry, *parts)
         self._kept(*(await asked or ()))
 
     async def _send_one_by_one(self, batch: list[_Message]) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for message in batch:
             log, fields = f"{channel(message.job_id)}:log", {"event": message.body}
-            pipeline.xadd(log, fields, id=message.id, maxlen=self._length, approximate=True)  # type: ignore[arg-type]
+            pipeline.xadd(log, fields, id=message.id, maxlen=message.most, approximate=True)  # type: ignore[arg-type]
             pipeline.expire(log, self._expiry)
             pipeline.xdel(log, REFUSED_ID if message.seq == 1 else "0-0")
         answers = (await pipeline.execute(raise_on_error=False))[::3]
@@ -223,15 +226,15 @@ class LiveEvents:
 _SCRIPT = f"""
 local refused, why = 0, ''
 for i, log in ipairs(KEYS) do
-    local id, body = ARGV[2 * i + 1], ARGV[2 * i + 2]
-    local kept = redis.pcall('XADD', log, 'MAXLEN', '~', ARGV[1], id, 'event', body)
+    local id, body, most = ARGV[3 * i - 1], ARGV[3 * i], ARGV[3 * i + 1]
+    local kept = redis.pcall('XADD', log, 'MAXLEN', '~', most, id, 'event', body)
     if id == '1-0' then redis.pcall('XDEL', log, '{REFUSED_ID}') end
     local err = type(kept) == 'table' and kept.err or ''
     if string.sub(err, 1, 9) == 'READONLY ' then return redis.error_reply(err) end
     if not string.find(err, '{PASSED}', 1, true) then
         if err ~= '' then refused, why = refused + 1, err end
         redis.call('PUBLISH', string.sub(log, 1, -5), body)
-        redis.call('EXPIRE', log, ARGV[2])
+        redis.call('EXPIRE', log, ARGV[1])
     end
 end
 return {{refused, why}}

@@ -2,6 +2,9 @@
 
 import json
 import re
+import socket
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from agent_executor.telemetry import exporting
+from agent_executor.telemetry import exporting, traces
 from tests.support import llm_stub
 from tests.support.api import ECHO, serving
 from tests.support.llm_stub import Reply
@@ -206,3 +209,26 @@ async def test_a_collector_that_is_away_costs_no_job(env: dict[str, str]) -> Non
     away = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
     async with serving(env, **away) as api:
         assert await api.ended(await api.submit(ECHO)) == "completed"
+
+
+ENDS = """
+import os, time
+from agent_executor import settings
+from agent_executor.telemetry import traces
+
+made = traces.configure(settings.load(os.environ))
+with made.span("one", {}):
+    pass
+began = time.monotonic()
+made.close()
+print(time.monotonic() - began, flush=True)
+"""
+
+
+def test_a_collector_that_never_answers_is_not_waited_for(env: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        given = {**env, "OTEL_EXPORTER_OTLP_ENDPOINT": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        with subprocess.Popen([sys.executable, "-c", ENDS], env=given, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            assert float(process.stdout.readline()) < traces.FLUSH_MILLIS / 1000 + 1
+            assert process.wait(3) == 0

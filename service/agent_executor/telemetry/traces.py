@@ -5,6 +5,7 @@ variables name an exporter; without one the caller's context still travels, and 
 span never holds a prompt, a model's answer or a tool's arguments, unless LOG_CONTENT asks for content.
 """
 
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -55,10 +56,18 @@ class Traces:
                 raise
 
     def close(self) -> None:
-        """Send what is left, for a stopping pod; gives up soon."""
-        if self._provider is not None:
-            self._provider.force_flush(FLUSH_MILLIS)
-            self._provider.shutdown()
+        """Send what is left, for a stopping pod; gives up soon, whatever a collector does."""
+        if (provider := self._provider) is None:
+            return
+
+        def send() -> None:
+            provider.force_flush(FLUSH_MILLIS)
+            provider.shutdown()
+
+        # The SDK's own timeout is not kept, and only a daemon is not waited for when the process ends.
+        sending = threading.Thread(target=send, name="traces-close", daemon=True)
+        sending.start()
+        sending.join(FLUSH_MILLIS / 1000)
 
 
 def configure(settings: Settings) -> Traces:

@@ -7,83 +7,43 @@ a Kubernetes Secret leaves it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from agent_executor.addresses import nats_urls, with_commas
 from agent_executor.errors import shown
+from agent_executor.kinds import (
+    AckWait,
+    AnyPort,
+    Attempts,
+    Count,
+    Days,
+    Flag,
+    Host,
+    Hosts,
+    JobSeconds,
+    Level,
+    NatsUrls,
+    Port,
+    RetrySeconds,
+    SchemaName,
+    Seconds,
+    Secret,
+    Slots,
+    SomeSeconds,
+    StreamName,
+    SubjectPrefix,
+    Url,
+    Wants,
+)
 
 
 class SettingsError(Exception):
     """The service cannot start: one line that names the variable and what would be right."""
 
 
-@dataclass(frozen=True)
-class Wants:
-    """What a right value looks like, as the end of a message."""
-
-    text: str
-
-
-def _schema(name: str) -> str:
-    # PostgreSQL cuts a longer name silently and keeps pg_ for itself.
-    if len(name.encode(errors="surrogatepass")) > 63 or "\0" in name or name.startswith("pg_"):
-        raise ValueError
-    return name
-
-
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/]+\S*$"), Wants("an http or https URL")]
-NatsUrls = Annotated[
-    str,
-    Field(pattern=r"^(nats|tls)://[^\s,]+(,\s*(nats|tls)://[^\s,]+)*$", repr=False),
-    AfterValidator(nats_urls),
-    Wants("one NATS URL or several with commas, such as nats://nats.nats.svc:4222"),
-]
-Host = Annotated[
-    str,
-    Field(pattern=r"^[^\s,]+$", max_length=4096),
-    Wants("a host name, an address or a directory, at most 4096 characters"),
-]
-Port = Annotated[int, Field(ge=1, le=65535), Wants("a port from 1 to 65535")]
-AnyPort = Annotated[int, Field(ge=0, le=65535), Wants("a port from 0 (any free one) to 65535")]
-StreamName = Annotated[
-    str,
-    Field(pattern=r"^[^\s.*>/\\\x00-\x1f\x7f]+$", max_length=255),
-    Wants("a name without spaces, dots, *, > and slashes, at most 255 characters"),
-]
-SubjectPrefix = Annotated[
-    str,
-    Field(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$", max_length=200),
-    Wants("letters, digits, - and _, in tokens joined by dots"),
-]
-SchemaName = Annotated[
-    str, Field(min_length=1), AfterValidator(_schema), Wants("a schema name of 1 to 63 bytes, not pg_…")
-]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000), Wants("a whole number from 1")]
-Slots = Annotated[int, Field(ge=1, le=1000), Wants("a whole number from 1 to 1000")]
-Attempts = Annotated[int, Field(ge=1, le=100), Wants("a whole number from 1 to 100")]
-Days = Annotated[int, Field(ge=1, le=3650), Wants("whole days from 1 to 3650")]
-Seconds = Annotated[float, Field(gt=0, le=604_800, allow_inf_nan=False), Wants("seconds, more than 0, at most 604800")]
-# An event is in the stream for a day: what its job may take, and waits between two attempts, has to fit into that.
-JobSeconds = Annotated[float, Field(gt=0, le=43_200, allow_inf_nan=False), Wants("seconds, more than 0, at most 43200")]
-RetrySeconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False), Wants("seconds from 0 to 3600")]
-SomeSeconds = Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False), Wants("seconds from 0 to 86400")]
-AckWait = Annotated[float, Field(ge=0.5, le=3600, allow_inf_nan=False), Wants("seconds from 0.5 to 3600")]
-Flag = Annotated[bool, Wants("true or false")]
-Hosts = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^(\*\.)?[A-Za-z0-9_.:\[\]-]+$")], ...],
-    BeforeValidator(with_commas),
-    Wants("host names with commas, such as api.example.com,*.example.org"),
-]
-Level = Annotated[
-    Literal["debug", "info", "warning", "error"],
-    BeforeValidator(lambda value: value.lower() if isinstance(value, str) else value),
-    Wants("one of debug, info, warning, error"),
-]
 MEGABYTE = 1024 * 1024
 
 
@@ -111,7 +71,7 @@ class Settings(BaseModel):
     postgres_port: Port = Field(5432, description="Its port.")
     postgres_db: Annotated[str, Field(min_length=1), Wants("a database name")] = Field(description="Its database.")
     postgres_user: Annotated[str, Field(min_length=1), Wants("a role name")] = Field(description="Its role.")
-    postgres_password: Annotated[SecretStr, Wants("the role's password")] = Field(description="The role's password.")
+    postgres_password: Secret = Field(description="The role's password.")
     postgres_schema: SchemaName = Field("agent_executor", description="Schema of all tables of the service.")
     postgres_pool_size: Slots | None = Field(
         None, description="Connections at most; unset, as many as running jobs need (jobs + 2, at most 20)."
@@ -119,13 +79,13 @@ class Settings(BaseModel):
 
     dragonfly_host: Host = Field(description="Dragonfly or Redis server: live events.")
     dragonfly_port: Port = Field(6379, description="Its port.")
-    dragonfly_password: SecretStr | None = Field(None, description="Its password; unset, none is sent.")
+    dragonfly_password: Secret | None = Field(None, description="Its password; unset, none is sent.")
     event_log_length: Count = Field(10_000, description="Live events kept per job for late subscribers.")
     event_log_bytes: Count = Field(16 * MEGABYTE, description="Bytes of them; the oldest go first, never the last.")
     event_log_seconds: Seconds = Field(86_400.0, description="How long after its last event a job's log is kept.")
 
-    openai_api_key: SecretStr | None = Field(None, description="Key for definitions with provider `openai`.")
-    anthropic_api_key: SecretStr | None = Field(None, description="Key for definitions with provider `anthropic`.")
+    openai_api_key: Secret | None = Field(None, description="Key for definitions with provider `openai`.")
+    anthropic_api_key: Secret | None = Field(None, description="Key for definitions with provider `anthropic`.")
     openai_base_url: Url | None = Field(None, description="Another server that speaks OpenAI's Chat Completions.")
     anthropic_base_url: Url | None = Field(None, description="Another server that speaks Anthropic's Messages.")
     ollama_base_url: Url | None = Field(
@@ -141,7 +101,7 @@ class Settings(BaseModel):
     http_max_body_bytes: Count = Field(
         1_000_000, description="Largest request body, more is 413; with its headers it has to fit NATS's max_payload."
     )
-    agent_executor_api_token: SecretStr | None = Field(
+    agent_executor_api_token: Secret | None = Field(
         None, description="Bearer token for everything but health, readiness and metrics; unset, no token is asked for."
     )
     public_url: Url | None = Field(

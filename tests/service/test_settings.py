@@ -113,6 +113,11 @@ def test_a_scheme_that_the_nats_client_cannot_is_refused(url):
     assert complaint(NATS_URL=url).startswith("NATS_URL: ")
 
 
+@pytest.mark.parametrize("name", ["POSTGRES_PASSWORD", "AGENT_EXECUTOR_API_TOKEN", "OPENAI_API_KEY"])
+def test_a_secret_that_a_file_ended_is_refused_and_not_echoed(name):
+    assert complaint(**{name: f"{CANARY}\n"}) == f"{name}: the value is not one line of text, without a line end"
+
+
 def test_secrets_never_print():
     given = settings.load(GIVEN | {"OPENAI_API_KEY": CANARY, "NATS_URL": f"nats://u:{CANARY}@nats:4222"})
     assert CANARY not in repr(given) + str(given)

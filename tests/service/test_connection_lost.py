@@ -100,7 +100,7 @@ def guarded(env: dict[str, str]) -> Iterator[Callable[[str], dict[str, str]]]:
             servers.nats.stop()
             servers.nats.command = lambda port: [*command(port), "--user", "u", "--pass", password]
             servers.nats.start()
-            return {**env, "NATS_URL": f"nats://u:old@127.0.0.1:{servers.nats.port}"}
+            return {**env, "NATS_URL": f"nats://u:former@127.0.0.1:{servers.nats.port}"}
 
         yield take
 
@@ -114,7 +114,7 @@ async def test_a_login_that_is_refused_for_good_ends_the_process_and_is_said_onc
 ) -> None:
     monkeypatch.setattr(broker, "REFUSED_SECONDS", 3.0)
     logs.configure("info", stream=written)
-    async with serving(guarded("old")) as api:
+    async with serving(guarded("former")) as api:
         guarded("new")
         await until(lambda: refused(written))
         assert "nats" in (await api.http.get("/ready")).json()["detail"].lower()
@@ -122,7 +122,7 @@ async def test_a_login_that_is_refused_for_good_ends_the_process_and_is_said_onc
     said = [line for line in lines(written) if line["event"].startswith("nats: ")]
     assert [line["event"] for line in said if "Authorization Violation" in str(line)] == ["nats: trouble"]
     assert said[-1]["event"] == "nats: login refused"
-    assert "old" not in written.getvalue()
+    assert "former" not in written.getvalue()
 
 
 async def test_so_does_one_that_is_refused_from_the_start_on(
@@ -140,10 +140,10 @@ async def test_a_login_that_is_taken_again_in_time_is_no_reason_to_end(
 ) -> None:
     monkeypatch.setattr(broker, "REFUSED_SECONDS", 8.0)
     logs.configure("info", stream=written)
-    async with serving(guarded("old")) as api:
+    async with serving(guarded("former")) as api:
         guarded("new")
         await until(lambda: refused(written))
-        guarded("old")
+        guarded("former")
         await until(api.ready)
         assert await api.ended(await api.submit(ECHO)) == "completed"
         assert not api.serving.done()

@@ -24,6 +24,7 @@ from psycopg_pool import AsyncConnectionPool
 from agent_executor import settings
 from agent_executor.api import main as api
 from agent_executor.core.builder import Builder
+from agent_executor.core.builds import Built
 from agent_executor.services import database
 from agent_executor.telemetry import logs
 from benchmarks.service_graph import CONNECTIONS, MESSAGES, no_op
@@ -47,8 +48,8 @@ class LockFree(AsyncPostgresSaver):
 class NoOps(Builder):
     """Whatever the definition, the no-op graph; with BENCH_HOLD its second node takes that many seconds."""
 
-    async def _build(self, raw: Mapping[str, Any]) -> Any:  # noqa: ARG002  # that is the point
-        return no_op(self._saver(), hold=float(os.environ.get("BENCH_HOLD", "0")))
+    async def _build(self, raw: Mapping[str, Any]) -> Built:  # noqa: ARG002  # that is the point
+        return Built(no_op(self._saver(), hold=float(os.environ.get("BENCH_HOLD", "0"))), 0)
 
 
 @contextlib.asynccontextmanager

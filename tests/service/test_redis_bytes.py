@@ -3,7 +3,8 @@
 import pytest
 
 from agent_executor.services import redis
-from agent_executor.services.redis import LiveEvents, channel, replay
+from agent_executor.services.event_log import replay
+from agent_executor.services.redis import LiveEvents, channel
 from tests.service.test_redis import job_id, sender  # noqa: F401  # a fixture
 
 SCRIPTS = pytest.mark.parametrize("script", [redis._SCRIPT, "return redis.call('NO')"], ids=["script", "one by one"])

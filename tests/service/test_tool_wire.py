@@ -141,7 +141,8 @@ def test_a_serialised_constructor_stays_a_dict() -> None:
 def test_a_directory_goes_with_all_that_is_in_it(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.write_text("kept")
-    own = Path(directories.make(tmp_path))
+    own = tmp_path / "own"
+    own.mkdir()
     here = os.open(own, os.O_RDONLY)
     for _ in range(400):  # far below what a path can name
         os.mkdir("d" * 200, dir_fd=here)

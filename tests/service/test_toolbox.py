@@ -90,10 +90,7 @@ async def test_the_start_of_a_call_is_told_with_what_the_model_gave() -> None:
     assert [told["input"] for told in bench.seen("on_tool_start")] == [{"amount": 1}]
 
 
-def lone(**interrupt_on: Any) -> dict[str, Any]:
-    """Its specialist does not hear of what the orchestrator stops."""
-    own = {"id": "clerk", "tools": ["bank"], "interrupt_on": {"pay": True}}
-    return agent({"bank": {}}, specialists=[own], tools=[], interrupt_on=interrupt_on)
+CLERK = {"id": "clerk", "tools": [], "interrupt_on": {"bank": True}}
 
 
 def twice(**more: Any) -> dict[str, Any]:
@@ -117,7 +114,10 @@ REFUSED = {
         agent({"shop": {"tools": ["buy"]}}, interrupt_on={"pay": True}),
         f"nodes[0].config.interrupt_on: 'pay' {HAVE}",
     ),
-    "a gate of a tool that another agent has": (lone(bank=True), f"nodes[0].config.interrupt_on: 'bank' {HAVE}"),
+    "a gate of a tool that another agent has": (
+        agent({"bank": {}}, specialists=[CLERK]),
+        f"nodes[1].config.interrupt_on: 'bank' {HAVE}",
+    ),
     "a tool in the place of a file tool": (
         agent({"files": {}}),
         f"tool_definitions[0].mcp: its tool 'write_file' {WITHOUT}",
@@ -152,6 +152,9 @@ ALLOWED = {
         tools=["bank", "bank"], specialists=[{"id": "clerk", "tools": ["bank"]}]
     ),
     "a gate of a built-in tool": agent({"bank": {}}, interrupt_on={"write_file": True}),
+    "a gate of what a specialist has, with gates of its own": agent(
+        {"bank": {}}, tools=[], specialists=[{**CLERK, "tools": ["bank"]}], interrupt_on={"pay": True}
+    ),
     "a gate of a specialist's script": agent(
         {"bank": {}},
         scripts=["look"],

@@ -1,6 +1,7 @@
 """Jobs that are being done while their pods come and go, and what proves that none was lost or done twice."""
 
-from agent_executor.services.redis import EPOCH_BITS, replay
+from agent_executor.services.event_log import replay
+from agent_executor.services.redis import EPOCH_BITS
 from tests.support.observer import Observer, plan, turn, until
 
 SCRIPT = (

@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from function import yaml_reader
+from function.platform import API_VERSION
+from function.platform import KIND as PLATFORM
 from function.refusals import UnreadableError
 
 CLAIMS = ("AgentExecutor", "XAgentExecutor")
-PLATFORM, INPUT_VERSION = "AgentExecutorPlatform", "agentexecutor.fn.bizmatters.io/v1beta1"
 FUNCTION = "function-agent-executor"
 STDIN = "-"
 SUFFIXES = (".yaml", ".yml", ".json")
@@ -87,7 +88,7 @@ def inputs(composition: Document) -> Iterator[Document]:
         elif given is None and isinstance(step, dict):
             function = step.get("functionRef")
             if isinstance(function, dict) and str(function.get("name")).endswith(FUNCTION):
-                yield part(composition, f"spec.pipeline[{number}]", {"apiVersion": INPUT_VERSION, "kind": PLATFORM})
+                yield part(composition, f"spec.pipeline[{number}]", {"apiVersion": API_VERSION, "kind": PLATFORM})
 
 
 def part(whole: Document, start: str, body: dict[str, Any]) -> Document:

@@ -1,5 +1,6 @@
-"""Addresses as the environment gives them; what cannot be one is a ValueError, without a word of the address."""
+"""Addresses as people give them; what cannot be one is a ValueError, without a word of the address."""
 
+import re
 from urllib.parse import urlsplit
 
 
@@ -18,3 +19,8 @@ def nats_urls(text: str) -> str:
 def with_commas(value: object) -> object:
     """The parts of a text with commas between them."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def printable(address: str) -> str:
+    """An address as it may be printed: without its user, whose password may have any character in it."""
+    return re.sub("://.*@", "://", address)

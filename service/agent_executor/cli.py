@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import json
 import os
-import re
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 import click
 
 from agent_executor import garbage, version
+from agent_executor.addresses import printable
 from agent_executor.arguments import NEAREST, Failed, Misused, at, read_definition, read_payload
 from agent_executor.surroundings import (
     DATA_DIR,
@@ -29,8 +29,6 @@ from agent_executor.surroundings import (
 
 if TYPE_CHECKING:
     from agent_executor.client import Client
-
-PASSWORD = re.compile(r"://[^@/]*@")  # in an address; the ready file has it, and only its owner can read that
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -97,7 +95,7 @@ def local(data_dir: Path, http_port: int, ready_file: Path | None) -> None:
         ):
             shown.close()
             for name, address in vars(addresses).items():
-                click.echo(f"  {name:<9} {PASSWORD.sub('://', address)}")
+                click.echo(f"  {name:<9} {printable(address)}")
             click.echo(f"  {'log':<9} {log}")
             click.echo(f"ready: the API is described at {addresses.http}/docs, Ctrl-C stops everything")
             status = await serving

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import re
 import time
 import uuid
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 import httpx
 
+from agent_executor.addresses import printable
 from agent_executor.api.links import job_path
 
 TYPE = "dev.my-platform.agent.execute"
@@ -47,7 +47,7 @@ class Client:
         except httpx.InvalidURL:  # whose text may have a part of a password
             known = httpx.URL()
         if known.scheme not in ("http", "https") or not known.host or (known.port or 80) > 65535:
-            raise ClientError(f"{shown(self.url)}: is no address, and would be right as http://HOST:PORT")
+            raise ClientError(f"{printable(self.url)[:80]}: is no address, and would be right as http://HOST:PORT")
         self._http = httpx.Client(base_url=known, headers=headers, timeout=SECONDS, trust_env=False)
 
     def __enter__(self) -> Self:
@@ -87,7 +87,7 @@ class Client:
                 trouble = f"no connection ({type(error).__name__})"
             failures += 1
             if failures > RECONNECTS:
-                raise ClientError(f"{shown(self.url)}: {trouble}")
+                raise ClientError(f"{printable(self.url)}: {trouble}")
             time.sleep(PAUSE_SECONDS)
 
     def job(self, job_id: str) -> dict[str, Any]:
@@ -123,15 +123,10 @@ class Client:
                     raise ClientError(_problem(answer))
                 found = _json(answer)
         except TROUBLE as error:
-            raise ClientError(f"{shown(self.url)}: no connection ({type(error).__name__})") from None
+            raise ClientError(f"{printable(self.url)}: no connection ({type(error).__name__})") from None
         if not isinstance(found, dict) or wanted not in found:
             raise ClientError(_stranger(answer))
         return found
-
-
-def shown(address: str) -> str:
-    """An address as it may be printed: short, and without the password of its user."""
-    return re.sub("://.*@", "://", address)[:80]
 
 
 def _json(answer: httpx.Response) -> Any:

@@ -19,9 +19,8 @@ TURNS, CALLS = 1000, 100  # of a scripted model, and of one turn of it
 DEPENDENCIES = 100  # of one tool
 NAME = 200  # characters of what names the agent, a node or a model: every live event repeats some
 URL = 2000
-ENTRIES = (
-    20_000  # of all lists and objects together, a tool call's arguments among them: a megabyte has room for 400,000
-)
+# Of all lists and objects together, a tool call's arguments among them: a megabyte has room for 400,000.
+ENTRIES = 20_000
 LONGEST_PATH = 200
 
 

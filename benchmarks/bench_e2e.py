@@ -2,8 +2,10 @@
 
 On a cluster with pods: a claim applied to READY, and an edit to its rollout begun. On a control plane without pods: a
 hundred claims at once until all are Synced, what the function and Crossplane used meanwhile, how often the function was
-called for each claim, and what it costs while they idle; beside them, how long the same objects take that are applied
-without claims, which is what the machine and the API server can do. The same goes to build/bench-e2e.json.
+called for each claim, how often anybody wrote to the API server for it, and what it costs while they idle; beside them,
+how long the same objects take that are applied without claims, which is what the machine and the API server can do. The
+hundred once more in the namespaced model, where Crossplane keeps no claim and composite in step. The same goes to
+build/bench-e2e.json.
 """
 
 import json
@@ -15,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psutil
+from prometheus_client.parser import text_string_to_metric_families
 
 from function import claim as function_claim
 from function import platform, resources
@@ -30,11 +33,13 @@ CLAIMS, AT_ONCE = 100, 10
 IDLE_SECONDS = 180  # three of Crossplane's polls, a minute apart
 REPEATS = 8
 KUBELET_SECONDS = 1.0  # between its looks at what containers do, and between two questions of a readiness probe
+POLL_SECONDS = 1.0  # at half of it the asking was 4 % of the API server's CPU
 MEGABYTE = 1e6
 ALONE = "alone"  # the namespace of what is applied beside the claims
 TABLE = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
 APPLY = {"Content-Type": "application/apply-patch+yaml"}  # of which JSON is a part
-TARGETS = {"ready_s": 5.0, "synced_100_s": 30.0, "function_idle_percent": 10.0}
+WRITES = ("APPLY", "PATCH", "POST", "PUT")
+TARGETS = {"ready_s": 5.0, "synced_100_s": 30.0, "synced_100_namespaced_s": 30.0, "function_idle_percent": 10.0}
 
 
 def with_pods(running: Cluster) -> dict[str, float]:
@@ -67,16 +72,9 @@ def without_pods(lab: Lab) -> dict[str, float]:
     """A hundred claims on a control plane alone."""
     assert lab.function is not None
     function, core = (psutil.Process(process_id(one)) for one in (lab.function, lab.crossplane.core))
-    # The first claim of a cluster waits for permissions that Crossplane gives itself.
-    lab.api.apply(claim(CLAIMS))
-    until(lambda: composed(lab, 1), "the first claim Synced", 120, every=0.5)
+    first(lab)
     calls, before = lab.crossplane.calls()[0], [cpu(function), cpu(core)]
-    print(f"{CLAIMS} claims at once", file=sys.stderr)
-    start = time.monotonic()
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(lambda n: create(lab, claim(n)), range(CLAIMS)))
-    until(lambda: composed(lab, CLAIMS + 1), f"{CLAIMS} claims Synced", 600, every=0.5)
-    synced = time.monotonic() - start
+    synced, written = at_once(lab)
     used = [after - one for after, one in zip([cpu(function), cpu(core)], before, strict=True)]
     per_claim = (lab.crossplane.calls()[0] - calls) / CLAIMS
     settle(lab)
@@ -95,10 +93,41 @@ def without_pods(lab: Lab) -> dict[str, float]:
         "function_rss_mb": function.memory_info().rss / MEGABYTE,
         "crossplane_rss_mb": core.memory_info().rss / MEGABYTE,
         "calls_per_claim": per_claim,
+        "writes_per_claim": written,
         "function_idle_percent": 100 * idle[0] / seconds,
         "crossplane_idle_percent": 100 * idle[1] / seconds,
         "idle_calls_per_claim_and_minute": (lab.crossplane.calls()[0] - calls) / (CLAIMS + 1) / (seconds / 60),
     }
+
+
+def namespaced(lab: Lab) -> dict[str, float]:
+    """The same hundred in the namespaced model, until all are Synced."""
+    first(lab)
+    synced, written = at_once(lab)
+    return {"synced_100_namespaced_s": synced, "writes_per_claim_namespaced": written}
+
+
+def first(lab: Lab) -> None:
+    """Compose one claim: the first of a cluster waits for permissions that Crossplane gives itself."""
+    lab.api.apply(claim(CLAIMS))
+    until(lambda: composed(lab, 1), "the first claim Synced", 120, every=POLL_SECONDS)
+
+
+def at_once(lab: Lab) -> tuple[float, float]:
+    """Seconds for a hundred claims to be Synced, and the writes to the API server until then for each of them."""
+    print(f"{CLAIMS} claims at once", file=sys.stderr)
+    before, start = writes(lab), time.monotonic()
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        list(pool.map(lambda n: create(lab, claim(n)), range(CLAIMS)))
+    until(lambda: composed(lab, CLAIMS + 1), f"{CLAIMS} claims Synced", 600, every=POLL_SECONDS)
+    return time.monotonic() - start, (writes(lab) - before) / CLAIMS
+
+
+def writes(lab: Lab) -> float:
+    """How many requests to write anything the API server has answered, of whoever asked and also with a conflict."""
+    families = text_string_to_metric_families(lab.api.http.get("/metrics").raise_for_status().text)
+    requests = next(family for family in families if family.name == "apiserver_request")
+    return sum(sample.value for sample in requests.samples if sample.labels["verb"] in WRITES)
 
 
 def alone(lab: Lab) -> float:
@@ -179,6 +208,9 @@ def main() -> int:
         print("a control plane without pods", file=sys.stderr)
         with cluster.platform("claim") as lab:
             figures = without_pods(lab)
+        print("the same in the namespaced model", file=sys.stderr)
+        with cluster.platform("namespaced") as lab:
+            figures |= namespaced(lab)
         print("a cluster with pods", file=sys.stderr)
         with cluster.full("claim") as running:
             figures |= with_pods(running)

@@ -118,9 +118,8 @@ def start(root: Path, network: Network, processes: Processes) -> ControlPlane:
             f"--proxy-client-key-file={front_key}",
         ],
         lambda: _answers(api, "/readyz"),
-        environment={
-            "GOGC": "400"
-        },  # there is more memory here than there are cores: a fifth of its CPU were the collector's
+        # There is more memory here than there are cores: a fifth of its CPU were the collector's.
+        environment={"GOGC": "400"},
     )
     processes.start(
         "kube-controller-manager",

@@ -56,11 +56,16 @@ def serve() -> None:
 
 
 @main.command()
-def migrate() -> None:
+@click.option(
+    "--down-to",
+    type=click.IntRange(0),
+    help="Take back every migration above this number instead, newest first, with all that is in their tables.",
+)
+def migrate(down_to: int | None) -> None:
     """Bring the schema of POSTGRES_SCHEMA up to date."""
     from agent_executor.services import migrations  # noqa: PLC0415
 
-    sys.exit(migrations.main(os.environ, click.echo))
+    sys.exit(migrations.main(os.environ, click.echo, down_to))
 
 
 @main.command()

@@ -154,6 +154,36 @@ def test_down_stops_at_the_version_that_is_asked_for(database):
     assert migrations.apply(database.dsn, schema="agent_executor") == SHIPPED[1:]
 
 
+def test_the_command_goes_down_as_the_database_is_told(database):
+    migrations.apply(database.dsn, schema="Team-A")
+    done = run("--down-to=2", database.postgres, POSTGRES_SCHEMA="Team-A")
+    undone = SHIPPED[:1:-1]
+    assert done.stdout.splitlines() == [
+        *[f"reverting {name}.down.sql" for name in undone],
+        f"schema Team-A: {len(undone)} taken back, 2 left",
+    ]
+    assert [line.split(":")[0] for line in migrations.drift(database.dsn, schema="Team-A")] == [
+        f"{name}.up.sql" for name in SHIPPED[2:]
+    ]
+
+
+def test_what_another_release_applied_is_its_to_take_back(database, tmp_path):
+    (copied(tmp_path) / f"{NEXT}_next.up.sql").write_text("SELECT 1;")
+    (tmp_path / f"{NEXT}_next.down.sql").write_text("SELECT 1;")
+    migrations.apply(database.dsn, schema="agent_executor", directory=tmp_path)
+    before = described(database.dsn, "agent_executor")
+    with pytest.raises(MigrationError, match=rf"^{NEXT}_next: only the release that applied it can take it back$"):
+        migrations.revert(database.dsn, schema="agent_executor", to=1)
+    assert described(database.dsn, "agent_executor") == before
+
+
+def test_there_is_nothing_to_take_back_in_a_schema_without_migrations(database):
+    with pytest.raises(MigrationError, match=r"^schema mistyped: no migration is applied there$"):
+        migrations.revert(database.dsn, schema="mistyped")
+    with psycopg.connect(database.dsn) as connection:
+        assert not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = 'mistyped'").fetchall()
+
+
 def test_a_broken_file_is_named_and_nothing_is_left_behind(database, tmp_path):
     (copied(tmp_path) / f"{NEXT}_broken.up.sql").write_text(
         "CREATE TABLE fine (a int);\nCREATE TABEL broken (a int);\n"
@@ -212,6 +242,14 @@ def test_a_migration_without_its_way_back_is_refused(tmp_path):
     (tmp_path / "001_a.up.sql").write_text("SELECT 1;")
     with pytest.raises(MigrationError, match=r"^001_a\.up\.sql: has no 001_a\.down\.sql$"):
         migrations.load(tmp_path)
+
+
+def run(argument, postgres, **changes):
+    """`agent-executor migrate` as an operator runs it."""
+    program = Path(sys.executable).with_name("agent-executor")
+    return subprocess.run(
+        [program, "migrate", argument], env={**postgres, **changes}, capture_output=True, text=True, check=True
+    )
 
 
 def script(postgres, **changes):

@@ -46,8 +46,8 @@ class Migration:
         return hashlib.sha256(self.up.encode()).hexdigest()
 
 
-def main(env: Mapping[str, str], say: Callable[[str], None] = _silent) -> int:
-    """Migrate the database that POSTGRES_* names; the exit code.
+def main(env: Mapping[str, str], say: Callable[[str], None] = _silent, down_to: int | None = None) -> int:
+    """Migrate the database that POSTGRES_* names, up or down to a version; the exit code.
 
     Reads the variables itself, because an init container has no others and `settings` wants them all.
     """
@@ -62,8 +62,12 @@ def main(env: Mapping[str, str], say: Callable[[str], None] = _silent) -> int:
         connect_timeout=CONNECT_SECONDS,
         application_name="agent-executor-migrations",
     )
+    schema = env.get("POSTGRES_SCHEMA") or "agent_executor"
     try:
-        apply(dsn, schema=env.get("POSTGRES_SCHEMA") or "agent_executor", say=say)
+        if down_to is None:
+            apply(dsn, schema=schema, say=say)
+        else:
+            revert(dsn, schema=schema, to=down_to, say=say)
     except (MigrationError, psycopg.Error) as error:
         say(f"migrations failed: {str(error).strip()}")
         return 1
@@ -121,17 +125,27 @@ def apply(dsn: str, *, schema: str, directory: Path | None = None, say: Callable
 def revert(
     dsn: str, *, schema: str, to: int = 0, directory: Path | None = None, say: Callable[[str], None] = _silent
 ) -> list[str]:
-    """Take migrations above version `to` back, newest first; returns their names. Their data is gone."""
+    """Take migrations above version `to` back, newest first; returns their names. Their data is gone.
+
+    Raises:
+        MigrationError: a file fails, none is applied, or one that this release does not have; nothing has been done.
+        psycopg.OperationalError: the database cannot be reached.
+    """
     migrations = load(directory)
     with psycopg.connect(dsn) as connection:
         _enter(connection, schema)
         applied = _applied(connection)
         _check(migrations, applied)
+        if not applied:
+            raise MigrationError(f"schema {schema}: no migration is applied there")
+        if unknown := [name for version, (name, _) in applied.items() if version > migrations[-1].version]:
+            raise MigrationError(f"{max(unknown)}: only the release that applied it can take it back")
         undone = [step for step in reversed(migrations) if to < step.version and step.version in applied]
         for migration in undone:
             say(f"reverting {migration.name}.down.sql")
             _execute(connection, f"{migration.name}.down.sql", migration.down)
             connection.execute("DELETE FROM schema_migrations WHERE version = %s", (migration.version,))
+    say(f"schema {schema}: {len(undone)} taken back, {len(applied) - len(undone)} left")
     return [migration.name for migration in undone]
 
 

@@ -305,7 +305,7 @@ ALONE = ("unshare", "--pid", "--fork", "--kill-child")  # as the first process o
 @pytest.mark.parametrize("around", [(), ALONE], ids=["", "alone"])
 def test_a_signal_during_the_start_ends_it_at_once(around: tuple[str, ...], when: str) -> None:
     if around and subprocess.run([*around, "true"], capture_output=True, check=False).returncode:
-        pytest.skip("needs the right to make a PID namespace")
+        pytest.skip("only root may make a PID namespace")
     command = [*around, sys.executable, "-c", STOPPED, when]
     done = subprocess.run(command, env=SETTINGS, capture_output=True, text=True, timeout=30, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -55,6 +55,14 @@ def test_versions_that_pages_name_are_those_that_are_tested() -> None:
         assert f"{name} {version.removeprefix('v')}" in " ".join(maintainers.split())
 
 
+def test_a_move_names_our_composition_and_decides_who_makes_the_secrets_before_the_pause_goes() -> None:
+    before, unpause, _ = text("move-from-patch-and-transform").partition("crossplane.io/paused-\n")
+    name = one("Composition", "platform/")["metadata"]["name"]
+    assert unpause
+    assert f'"compositionRef": {{"name": "{name}"}}' in before
+    assert "externalSecrets: {create: false}" in before
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text("utf-8"))

@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-size-profile.md"
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "how-to" / "add-a-size-profile.md"
+COMPOSITION = ROOT / "examples/gitops/platform/04-apis/compositions/agent-executor-composition.yaml"
 BLOCK = re.compile(r"^```(?P<language>\w+)(?: (?P<file>[\w.-]+))?\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -26,3 +30,16 @@ def test_the_how_to_of_size_profiles_works_as_it_is_written(tmp_path):
             assert (done.stdout, done.returncode) == (wanted, 0), f"$ {command}\n{done.stdout}{done.stderr}"
             commands += 1
     assert commands >= 6
+
+
+def test_the_composition_of_the_page_is_the_platform_trees_with_the_profile_of_the_page_and_nothing_else():
+    yaml = YAML(typ="safe", pure=True)
+    files = {
+        block["file"]: yaml.load(block["text"])
+        for block in BLOCK.finditer(PAGE.read_text())
+        if block["language"] == "yaml"
+    }
+    composition, tree = files["composition.yaml"], yaml.load(COMPOSITION.read_text())
+    profiles = composition["spec"]["pipeline"][0]["input"]["spec"].pop("profiles")
+    assert profiles == files["platform.yaml"]["spec"]["profiles"]
+    assert composition == tree

@@ -1,5 +1,6 @@
 """What the how-tos name is there: parameters, files, reasons, commands."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 from agent_executor.cli import main
 from function.platform import DEFAULT
 from function.resources import external_secrets
-from tests.gitops.test_tree import ARGO, SECRETS, credentials, one
+from tests.gitops.test_tree import ARGO, SECRETS, credentials, of, one, schema
 from tools import gobinaries, gomodules
 from tools.render_examples import ROOT
 
@@ -61,6 +62,18 @@ def test_a_move_names_our_composition_and_decides_who_makes_the_secrets_before_t
     assert unpause
     assert f'"compositionRef": {{"name": "{name}"}}' in before
     assert "externalSecrets: {create: false}" in before
+
+
+def test_a_sync_that_somebody_asks_for_is_one_of_an_application_with_its_own_options() -> None:
+    applications = {d.body["metadata"]["name"]: d.body for d in of("Application", "platform/")}
+    page = text("troubleshooting")
+    patches = re.findall(r"^kubectl patch application (\S+) .*\\\n +--patch '(.+)'$", page, re.MULTILINE)
+    synced = re.findall(r"^argocd app sync (\S+)$", page, re.MULTILINE)
+    assert synced == [name for name, _ in patches] != []
+    for name, patch in patches:
+        asked, body = json.loads(patch), applications[name]
+        assert list(schema("Application").iter_errors(body | asked)) == []
+        assert asked["operation"]["sync"]["syncOptions"] == body["spec"]["syncPolicy"]["syncOptions"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

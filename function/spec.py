@@ -68,7 +68,8 @@ class Nats(Model):
     """`host:port` of the NATS monitoring port. When not given derived from `natsUrl`:
     `nats-headless.<namespace>.svc.cluster.local:8222`."""
     account: NatsAccount = "$G"
-    """The NATS account that the stream is in."""
+    """The NATS account that KEDA looks for the stream in: the one that the server gives to connections without
+    credentials, as the executors' are."""
 
     @model_validator(mode="after")
     def _three_streams(self) -> "Nats":

@@ -15,6 +15,10 @@ Generated from `service/agent_executor/settings.py` by `make generate`.
 The service reads its environment once, at its start. A missing or bad value stops the start with one line that names
 the variable; an empty variable is an unset one.
 
+In a pod the function sets addresses, names and limits, and the three Secrets give `POSTGRES_*`, `DRAGONFLY_*` and the
+two model keys. Any other comes from the claim's `spec.env`, in plain text, `AGENT_EXECUTOR_API_TOKEN` too: whoever may
+read the claim or the Deployment reads it.
+
 | variable | default | meaning |
 |---|---|---|"""
 METRICS = """# Metrics

@@ -2,15 +2,19 @@
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from ruamel.yaml import YAML
 
 from agent_executor.cli import main
+from function import claim, platform, resources, sizes
 from function.platform import DEFAULT
 from function.resources import external_secrets
-from tests.gitops.test_tree import ARGO, SECRETS, credentials, of, one, schema
+from tests.gitops.test_tree import ARGO, SECRETS, TREE, credentials, of, one, read, schema
 from tools import gobinaries, gomodules
 from tools.render_examples import ROOT
 
@@ -62,6 +66,44 @@ def test_a_move_names_our_composition_and_decides_who_makes_the_secrets_before_t
     assert unpause
     assert f'"compositionRef": {{"name": "{name}"}}' in before
     assert "externalSecrets: {create: false}" in before
+
+
+def test_databases_elsewhere_are_where_the_page_opens_the_way_to_them() -> None:
+    blocks = re.findall(r"^```yaml\n(.+?)^```", text("first-deployment"), re.MULTILINE | re.DOTALL)
+    inputs = [YAML(typ="safe", pure=True).load(block) for block in blocks]
+    pods, networks = (
+        platform.parse({"apiVersion": platform.API_VERSION, "kind": platform.KIND, **given}) for given in inputs
+    )
+    assert networks.llm_egress.allowed[:-1] == platform.INTERNET
+    for given, to, rules in (
+        (pods, {"kubernetes.io/metadata.name": "data"}, [[5432], [6379]]),
+        (networks, {"cidr": "10.20.0.0/24"}, [[5432, 6379]]),
+    ):
+        asked = claim.parse(one("AgentExecutor", "platform/"), given, sizes.STANDARD)
+        egress = resources.render(asked, given)["network-policy"]["spec"]["egress"]
+        peers = [(rule["to"][0], [port["port"] for port in rule["ports"]]) for rule in egress]
+        found = [
+            ports
+            for peer, ports in peers
+            if to in (peer.get("namespaceSelector", {}).get("matchLabels"), peer.get("ipBlock"))
+        ]
+        assert found == rules
+
+
+def test_a_tenant_that_is_copied_as_the_page_says_has_names_of_its_own(tmp_path: Path) -> None:
+    shutil.copytree(TREE, tmp_path, dirs_exist_ok=True)
+    (commands,) = re.findall(r"^```console\n(\$ cp .+?)^```", text("second-tenant"), re.MULTILINE | re.DOTALL)
+    subprocess.run(["sh", "-euc", re.sub(r"^\$ ", "", commands, flags=re.MULTILINE)], cwd=tmp_path, check=True)
+    made = [file for file in tmp_path.rglob("*.yaml") if not (TREE / file.relative_to(tmp_path)).exists()]
+    assert len(made) == len([*(TREE / "tenants" / "research").iterdir(), "the Application"])
+    assert [file.name for file in made if "research" in (str(file) + file.read_text("utf-8")).lower()] == []
+    (layer,) = (body for file in made for body in read(file) if body["kind"] == "Application")
+    assert (tmp_path / layer["spec"]["source"]["path"]).is_dir()
+    (mine,) = (body for file in made for body in read(file) if body["kind"] == "AgentExecutor")
+    settings = {"externalSecrets": {"allowedStores": [mine["spec"]["externalSecrets"]["store"]]}}
+    settings["externalSecrets"]["allowedParameterPrefixes"] = [mine["spec"]["externalSecrets"]["parameterPrefix"]]
+    given = platform.parse({"apiVersion": platform.API_VERSION, "kind": platform.KIND, "spec": settings})
+    assert claim.parse(mine, given, sizes.STANDARD).namespace == "intelligence-sales"
 
 
 def test_a_sync_that_somebody_asks_for_is_one_of_an_application_with_its_own_options() -> None:

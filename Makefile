@@ -10,7 +10,7 @@ LOCK        := $(UV) pip compile -q --universal --python-version 3.11 --no-heade
                --no-emit-index-url --no-emit-find-links pyproject.toml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lock demo test test-quick test-slow check format generate render released packages images bench-function bench-service bench-e2e e2e e2e-control-plane e2e-pods clean
+.PHONY: help setup lock demo test test-quick test-slow test-images check format generate render released packages images bench-function bench-service bench-e2e e2e e2e-control-plane e2e-pods clean
 
 help: ## what there is to make
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## /\1\t/' | expand -t 18
@@ -62,6 +62,9 @@ e2e-control-plane: setup ## Kubernetes, Crossplane, External Secrets and the fun
 
 e2e-pods: setup ## the same with a node, KEDA, NATS, PostgreSQL and both images
 	@$(BIN)/python -m pytest -n 0 -m pods tests/e2e
+
+test-images: setup ## those of both images, which `test` skips where no Docker engine answers: with one of our own
+	@$(BIN)/python -m tests.images
 
 check: setup ## format, lint, strict types, import directions, generated files, package metadata
 	@$(BIN)/ruff format --check .

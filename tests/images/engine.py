@@ -38,6 +38,13 @@ def docker(*arguments: str, check: bool = True, **options: Any) -> "subprocess.C
     return done
 
 
+def present(image: str) -> bool:
+    """Whether the engine has an image, or could pull it now."""
+    return not (
+        docker("image", "inspect", image, check=False).returncode and docker("pull", image, check=False).returncode
+    )
+
+
 def network() -> tuple[str, ...]:
     return ("--network=none",) if any((ROOT / "wheelhouse").glob("*.whl")) else ()
 

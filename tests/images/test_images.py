@@ -20,6 +20,7 @@ from tests.images.engine import (
     inspected,
     library,
     network,
+    present,
     running,
     said,
     stopped,
@@ -50,7 +51,7 @@ def images() -> Images:
         there = False
     if not there:
         pytest.skip("no Docker engine answers")
-    if docker("image", "inspect", BASE, check=False).returncode and docker("pull", BASE, check=False).returncode:
+    if not present(BASE):
         pytest.skip(
             f"no base image: {BASE} cannot be pulled; `python -m tools.base_image` makes another for BASE_IMAGE"
         )

@@ -1,4 +1,4 @@
-"""Generated from github.com/kedacore/keda/v2 v2.21.0 by `python -m tools.generate`: do not edit."""
+"""Generated from github.com/kedacore/keda/v2 v2.20.2 by `python -m tools.generate`: do not edit."""
 
 from __future__ import annotations
 

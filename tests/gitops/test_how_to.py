@@ -14,7 +14,7 @@ from agent_executor.cli import main
 from function import claim, platform, resources, sizes
 from function.platform import DEFAULT
 from function.resources import external_secrets
-from tests.gitops.test_tree import ARGO, SECRETS, TREE, credentials, of, one, read, schema
+from tests.gitops.test_tree import ARGO, KEDA, SECRETS, TREE, credentials, of, one, read, schema
 from tools import gobinaries, gomodules
 from tools.render_examples import ROOT
 
@@ -53,10 +53,7 @@ def test_versions_that_pages_name_are_those_that_are_tested() -> None:
     assert f"Argo CD {argo};" in text("first-deployment")
     assert f"Argo CD {argo}," in maintainers
     lab = gobinaries.MANIFESTS / "external-secrets"
-    for name, version in {
-        "External Secrets": gomodules.version(SECRETS, lab),
-        "KEDA": gomodules.version("github.com/kedacore/keda/v2"),
-    }.items():
+    for name, version in {"External Secrets": gomodules.version(SECRETS, lab), "KEDA": gomodules.version(KEDA)}.items():
         assert f"{name} {version.removeprefix('v')}" in " ".join(maintainers.split())
 
 

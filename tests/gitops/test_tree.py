@@ -15,12 +15,12 @@ from ruamel.yaml import YAML
 
 from function import claim, platform, resources, sizes
 from tests.support import validate
-from tools import gomodules
+from tools import gobinaries, gomodules
 from tools.render_examples import ROOT
 
 TREE = ROOT / "examples" / "gitops"
 ARGO, CROSSPLANE = "github.com/argoproj/argo-cd/v3", "github.com/crossplane/crossplane/v2"
-SECRETS = "github.com/external-secrets/external-secrets"
+KEDA, SECRETS = "github.com/kedacore/keda/v2", "github.com/external-secrets/external-secrets"
 # Kind to the Go module that has its CRD, the file in it, and the version that is used.
 CRDS = {
     "Application": (ARGO, "manifests/crds/application-crd.yaml", "v1alpha1"),
@@ -36,7 +36,9 @@ CRDS = {
     "ClusterSecretStore": (SECRETS, "config/crds/bases/external-secrets.io_clustersecretstores.yaml", "v1"),
     "ExternalSecret": (SECRETS, "config/crds/bases/external-secrets.io_externalsecrets.yaml", "v1"),
 }
-# Where a chart's own default values are, for the charts that come with a Go module, and what its version is called.
+# The charts that are installed, and the Go modules that tests check them with, or run in their place.
+MODULES = {"crossplane": CROSSPLANE, "external-secrets": SECRETS, "keda": KEDA}
+# Where a chart's own default values are, for the charts that come with a Go module.
 CHARTS = {
     "crossplane": (CROSSPLANE, "cluster/charts/crossplane/values.yaml"),
     "external-secrets": (SECRETS, "deploy/charts/external-secrets/values.yaml"),
@@ -285,9 +287,11 @@ def test_what_argo_cd_says_in_its_own_configuration_stays() -> None:
     assert not ours["data"].keys() & theirs["data"].keys()
 
 
-@pytest.mark.parametrize("name", CHARTS)
+@pytest.mark.parametrize("name", MODULES)
 def test_a_chart_moves_together_with_the_module_that_it_is_compared_with(name: str) -> None:
-    module, _ = CHARTS[name]
+    module = MODULES[name]
+    installed = next(d for d in of("Application") if d.body["metadata"]["name"] == name).body["spec"]["source"]
+    assert installed["targetRevision"] == gomodules.version(module).removeprefix("v")
     # What Renovate recommends leaves out every path with `examples` or `tests` in it, and both of them are in one.
     assert ":ignoreModulesAndTests" in json.loads((ROOT / "renovate.json").read_text())["ignorePresets"]
     rules = [rule for rule in json.loads((ROOT / "renovate.json").read_text())["packageRules"] if "groupName" in rule]
@@ -305,11 +309,14 @@ def keys(given: Any, known: Any, path: str = "") -> Iterator[str]:
                 yield f"{path}.{key}".lstrip(".")
 
 
+def test_the_end_to_end_tests_run_the_keda_that_is_installed() -> None:
+    assert gomodules.version(KEDA, gobinaries.MANIFESTS / "keda") == gomodules.version(KEDA)
+
+
 @pytest.mark.parametrize("name", CHARTS)
 def test_values_are_the_charts_own(name: str) -> None:
     module, file = CHARTS[name]
     source = next(d for d in of("Application") if d.body["metadata"]["name"] == name).body["spec"]["source"]
-    assert source["targetRevision"] == gomodules.version(module).removeprefix("v")
     (known,) = read(gomodules.directory(module) / file)
     assert list(keys(source["helm"]["valuesObject"], known)) == []
 

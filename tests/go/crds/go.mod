@@ -8,5 +8,5 @@ require (
 	github.com/argoproj/argo-cd/v3 v3.5.7
 	github.com/crossplane/crossplane/v2 v2.4.0
 	github.com/external-secrets/external-secrets v1.3.2
-	github.com/kedacore/keda/v2 v2.21.0
+	github.com/kedacore/keda/v2 v2.20.2
 )

@@ -7,10 +7,13 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nats
 import nats.errors
 import pytest
+from nats.js import JetStreamContext
+from nats.js.api import StreamConfig
 
 from agent_executor.embedded import binaries
 from agent_executor.embedded.process import HOST, Server, free_port, owned
@@ -103,21 +106,33 @@ async def test_the_script_makes_what_is_missing_mends_what_is_there_and_leaves_t
             context = client.jetstream()
             assert await streams.drift(context, own) == []
             assert await published(urls, own, "first") == 1
-            for file in FILES:
-                found = (await context.stream_info(given[file]["name"])).config
-                await context.update_stream(replace(found, max_age=3600))
+            made = await held(context, given)
+            assert [limits(config) for config in made] == [{-1}] * len(FILES)
+            for config in made:
+                await context.update_stream(replace(config, max_age=3600, max_msgs=10, max_bytes=10_000))
             consumer = (await context.consumer_info(own.nats_stream, own.nats_consumer)).config
             await context.add_consumer(own.nats_stream, replace(consumer, ack_wait=1))
             assert len(await streams.drift(context, own)) == len(FILES) + 1
             again = script(job, tmp_path, urls[0])
             assert again.returncode == 0, again.stdout + again.stderr
             assert await streams.drift(context, own) == []
+            assert await held(context, given) == made
         finally:
             await client.close()
         *others, one = started
         if others:  # then one of the servers may go
             one.stop()
         assert await published(urls[: len(others) or 1], own, "second") == 2
+
+
+async def held(context: JetStreamContext, given: dict[str, Any]) -> list[StreamConfig]:
+    """The streams as the server has them."""
+    return [(await context.stream_info(given[file]["name"])).config for file in FILES]
+
+
+def limits(config: StreamConfig) -> set[object]:
+    """What is most, of anything but the age."""
+    return {value for key, value in config.as_dict().items() if key.startswith("max_") and key != "max_age"}
 
 
 async def published(urls: list[str], own: Settings, message_id: str) -> int:

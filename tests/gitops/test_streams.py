@@ -54,13 +54,30 @@ def files(job: Document) -> dict[str, Any]:
     return {file.removesuffix(".json"): json.loads(text) for file, text in found.body["data"].items()}
 
 
+def services(own: settings.Settings) -> dict[str, dict[str, object]]:
+    """What the service would make, by file."""
+    made = {file: config.as_dict() for file, config in zip(FILES, streams.wanted(own), strict=True)}
+    consumer = streams.consumer(own).as_dict()
+    return made | {"consumer": consumer | {"name": consumer["durable_name"]}}
+
+
 @pytest.mark.parametrize("job", JOBS, ids=str)
 def test_the_configuration_is_the_services_own(job: Document) -> None:
-    given, own = files(job), wanted(job)
-    configs = dict(zip(FILES, streams.wanted(own), strict=True)) | {"consumer": streams.consumer(own)}
-    for file, config in configs.items():
+    given, made = files(job), services(wanted(job))
+    assert given.keys() == made.keys()
+    for file, config in made.items():
         # What the files leave out is off.
-        assert {key: value for key, value in config.as_dict().items() if given[file].get(key, False) != value} == {}
+        assert {key: value for key, value in config.items() if given[file].get(key, False) != value} == {}
+        # What the service leaves out is a limit that there is not: with one, `discard: old` drops jobs that nobody ran.
+        assert {key: value for key, value in given[file].items() if key not in config and value != -1} == {}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=str)
+def test_the_job_is_made_anew_by_every_sync(job: Document) -> None:
+    """A Job that is there has run, and may not be changed."""
+    annotations = job.body["metadata"]["annotations"]
+    assert annotations["argocd.argoproj.io/hook"] == "Sync"
+    assert annotations["argocd.argoproj.io/hook-delete-policy"] == "BeforeHookCreation"
 
 
 @pytest.mark.parametrize("job", JOBS, ids=str)

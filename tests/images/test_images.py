@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,15 +71,28 @@ def test_an_image_adds_little_to_its_base(images: Images, half: str, megabytes: 
     assert added < megabytes * MEGABYTE
 
 
-@pytest.mark.parametrize("half", Images._fields)
-def test_an_image_says_what_it_is_and_runs_as_nobody(images: Images, half: str) -> None:
+@pytest.mark.parametrize(
+    ("half", "title", "description"),
+    [
+        ("function", "function-agent-executor", "Crossplane composition function: "),
+        ("service", "agent-executor", "Runs AI agents as jobs "),
+    ],
+)
+def test_an_image_says_what_it_is_and_runs_as_nobody(images: Images, half: str, title: str, description: str) -> None:
     config = inspected(getattr(images, half))["Config"]
     assert config["User"] == "65532:65532"
     assert config.get("Healthcheck") is None
-    labels = {name.rpartition(".")[2]: value for name, value in config["Labels"].items()}
+    labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
+    assert labels["title"] == title
+    assert labels["description"].startswith(description)
+    assert labels["source"] == "https://github.com/arun4infra/agent-executor"
     assert labels["licenses"] == "Apache-2.0"
     assert getattr(images, half).endswith(f":v{labels['version']}")
     assert re.fullmatch(r"[0-9a-f]{40}", labels["revision"])
+    # By the commit that it names, and not by HEAD, which may have moved since the build.
+    show = ["git", "show", "--no-patch", "--format=%ct", labels["revision"]]
+    committed = subprocess.run(show, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert datetime.fromisoformat(labels["created"]) == datetime.fromtimestamp(int(committed), UTC)
 
 
 # Prints every program on the PATH.

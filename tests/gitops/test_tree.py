@@ -1,5 +1,6 @@
 """The platform tree is what it says: every file fits its kind, and what two files say of one thing agrees."""
 
+import copy
 import functools
 import json
 import re
@@ -351,6 +352,21 @@ def test_the_highly_available_variant_has_three_servers_three_copies_and_two_exe
     assert "pod-disruption-budget" in rendered
     spread = rendered["deployment"]["spec"]["template"]["spec"]["topologySpreadConstraints"]
     assert {each["topologyKey"] for each in spread} == {"topology.kubernetes.io/zone", "kubernetes.io/hostname"}
-    # Nothing else of the tree's own claim and chart is another one.
-    plain = one("Application", "bootstrap/components/01-nats")["spec"]["source"]["helm"]["valuesObject"]
-    assert list(keys(plain, values)) == []
+
+
+def test_nothing_else_of_the_highly_available_variant_is_another_one() -> None:
+    place, beside = "variants/highly-available/", "platform/03-intelligence/"
+    chart, executor, config = (
+        copy.deepcopy(one(kind, place)) for kind in ("Application", "AgentExecutor", "ConfigMap")
+    )
+    values = chart["spec"]["source"]["helm"]["valuesObject"]
+    del values["config"]["cluster"], values["podTemplate"]["topologySpreadConstraints"]
+    assert chart == one("Application", "bootstrap/components/01-nats")
+    assert executor["spec"].pop("scaling") == {"minReplicas": 2, "maxReplicas": 10}
+    assert executor["spec"].pop("env") == [{"name": "NATS_REPLICAS", "value": "3"}]
+    assert executor["spec"].pop("podTemplate").keys() == {"topologySpreadConstraints"}
+    assert executor == one("AgentExecutor", beside)
+    for name, text in config["data"].items():
+        config["data"][name] = text.replace('"num_replicas": 3', '"num_replicas": 1')
+    assert config == one("ConfigMap", beside)
+    assert one("Job", place) == one("Job", beside)

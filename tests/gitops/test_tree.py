@@ -370,3 +370,37 @@ def test_nothing_else_of_the_highly_available_variant_is_another_one() -> None:
         config["data"][name] = text.replace('"num_replicas": 3', '"num_replicas": 1')
     assert config == one("ConfigMap", beside)
     assert one("Job", place) == one("Job", beside)
+
+
+QUANTITIES: dict[str, Any] = {"cpu": {}, "memory": {}}
+# What is set of the charts that come with no Go module, as their own values.yaml spell it: github.com/kedacore/charts,
+# keda/ (2.20.2), and github.com/nats-io/k8s, helm/charts/nats/ (2.14.2). Below what is empty anything goes.
+KNOWN: dict[str, dict[str, Any]] = {
+    "keda": {"resources": {"operator": {"requests": QUANTITIES, "limits": QUANTITIES}}},
+    "nats": {
+        "config": {
+            "cluster": {"enabled": {}, "replicas": {}},
+            "jetstream": {
+                "enabled": {},
+                "fileStore": {"enabled": {}, "pvc": {"enabled": {}, "size": {}, "merge": {}}},
+                "memoryStore": {"enabled": {}},
+            },
+            "monitor": {"enabled": {}, "port": {}},
+        },
+        "container": {"env": {}, "merge": {}},
+        "podTemplate": {"topologySpreadConstraints": {}, "merge": {}},
+        "natsBox": {"enabled": {}},
+    },
+}
+
+
+@pytest.mark.parametrize("document", [d for d in of("Application") if d.body["metadata"]["name"] in KNOWN], ids=str)
+def test_values_of_other_charts_are_those_that_are_known_to_be_theirs(document: Document) -> None:
+    values = document.body["spec"]["source"]["helm"]["valuesObject"]
+    assert list(keys(values, KNOWN[document.body["metadata"]["name"]])) == []
+
+
+def test_the_values_of_every_chart_are_compared_with_something() -> None:
+    specs = [d.body["spec"] for d in of("Application")]
+    sources = [source for spec in specs for source in spec.get("sources") or [spec["source"]]]
+    assert {source["chart"] for source in sources if "chart" in source} == CHARTS.keys() | KNOWN.keys()

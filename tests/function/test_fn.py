@@ -10,7 +10,7 @@ from crossplane.function import resource
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from function import claim as claims
-from function import logs, platform, resources, sizes
+from function import fn, logs, platform, resources, sizes
 from function.fn import FunctionRunner
 from function.invalid import Invalid
 from tests.support.calls import (
@@ -356,6 +356,27 @@ async def test_an_answer_never_depends_on_what_was_asked_before():
         for inputs in (None, given):
             for observed in ({}, RUNNING):
                 assert await call(xr, observed, inputs, runner) == await call(xr, observed, inputs)
+
+
+async def test_the_latest_answers_are_remembered_and_no_more(monkeypatch):
+    monkeypatch.setattr(fn, "CLAIMS", 3)
+    runner = FunctionRunner()
+    made = []
+    make = runner._make_answer
+    monkeypatch.setattr(runner, "_make_answer", lambda *given: made.append(given) or make(*given))
+
+    async def is_remembered(name):
+        before = len(made)
+        await call(composite(name), runner=runner)
+        return len(made) == before
+
+    assert not any([await is_remembered(f"claim-{n}") for n in range(5)])
+    assert len(runner._answers) == 3
+    assert all([await is_remembered(f"claim-{n}") for n in (2, 3, 4, 2)])
+    assert not await is_remembered("claim-1")  # takes the place of 3, which was asked for before 4 and 2
+    assert len(runner._answers) == 3
+    assert all([await is_remembered(f"claim-{n}") for n in (1, 2, 4)])
+    assert not await is_remembered("claim-3")
 
 
 async def test_sixty_four_claims_at_once_are_never_mixed():

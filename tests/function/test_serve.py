@@ -30,6 +30,7 @@ from tests.support.calls import NINE, RUNNING, SIZES, composite, objects, reques
 
 pytestmark = pytest.mark.slow
 COMMAND = [str(Path(sys.executable).with_name("function-agent-executor")), "serve"]
+HELD = str(Path(__file__).parents[1] / "support" / "held_function.py")
 SERVICE = "apiextensions.fn.proto.v1.FunctionRunnerService"
 DEADLINE = 30
 
@@ -41,10 +42,10 @@ def free_port():
 
 
 @contextmanager
-def server(*options, environment=None):
+def server(*options, environment=None, command=COMMAND):
     """A running server: its address and its process, whose standard output is the log."""
     process = subprocess.Popen(
-        [*COMMAND, "--address", "127.0.0.1:0", *options],
+        [*command, "--address", "127.0.0.1:0", *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -156,6 +157,51 @@ def test_a_request_above_the_limit_is_refused_and_a_raised_limit_takes_it():
         grpc.insecure_channel(address) as channel,
     ):
         assert run(channel, large).conditions
+
+
+def test_a_response_above_the_limit_for_sending_is_refused_and_one_below_is_sent():
+    def echoed(size):
+        sent = request(composite(), RUNNING)
+        sent.desired.resources["other"].resource.update({"data": "x" * size})
+        return sent
+
+    with (
+        server("--insecure", "--max-send-message-size", "1") as (address, _),
+        grpc.insecure_channel(address) as channel,
+    ):
+        with pytest.raises(grpc.RpcError) as refused:
+            run(channel, echoed(2_000_000))
+        assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "other" in objects(run(channel, echoed(900_000)))
+
+
+def is_refused(address):
+    host, port = address.split(":")
+    try:
+        socket.create_connection((host, int(port)), DEADLINE).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def test_a_call_that_is_still_worked_on_when_the_server_stops_is_answered():
+    with (
+        server(command=[sys.executable, HELD]) as (address, process),
+        grpc.insecure_channel(address) as channel,
+    ):
+        stub = grpcv1.FunctionRunnerServiceStub(channel)
+        held = stub.RunFunction.future(request(composite(), RUNNING), timeout=DEADLINE, wait_for_ready=True)
+        assert process.stdout.readline() == "held\n"
+        process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + DEADLINE
+        while not is_refused(address):  # from then on the call has the grace of the stop, and nothing else
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGUSR1)
+        assert held.result().conditions
+        out, err = process.communicate(timeout=DEADLINE)
+    assert (process.returncode, err) == (0, "")
+    assert json.loads(out.splitlines()[-1])["msg"] == "stopped"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

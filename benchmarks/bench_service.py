@@ -23,7 +23,7 @@ import uvloop
 
 from agent_executor import embedded
 from agent_executor.embedded import Servers
-from benchmarks.service_caller import Caller, Contestant, Figures, caller, contestant, environment
+from benchmarks.service_caller import Caller, Contestant, Figures, caller, completed, contestant, environment
 
 OUT = Path("build/bench-service.json")
 CONTESTANTS = ("floor", "seed_loop", "service")
@@ -130,12 +130,13 @@ def mb_per_job(servers: Servers) -> float:
         async with caller(env) as sender:
             with contestant("service", env) as service:
                 service.settle()
-                sizes = []
+                sizes, running = [], []
                 for jobs in (FEW, MANY - FEW):
-                    for _ in range(jobs):
-                        await sender.send()
+                    running += [await sender.send() for _ in range(jobs)]
                     await asyncio.to_thread(service.settle)
                     sizes.append(service.mb())
+                    if any(job.done() for job in running):
+                        sys.exit("a job ended before the memory was read")
                 return (sizes[1] - sizes[0]) / (MANY - FEW)
 
     return uvloop.run(run())
@@ -156,8 +157,7 @@ def resume(servers: Servers) -> float:
                         sys.exit("the job ended before its process was killed")
                     began = time.monotonic()
                     killed.process.kill()
-                    async with asyncio.timeout(60):
-                        await ended
+                    await completed(ended)
                     return time.monotonic() - began
 
     return uvloop.run(run())

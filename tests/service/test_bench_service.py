@@ -1,7 +1,10 @@
 """The benchmark's own code, with counts too small for its figures to mean anything."""
 
+import asyncio
+import contextlib
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,3 +26,62 @@ def test_the_benchmark_measures_all_three_and_writes_its_figures(tmp_path: Path,
         assert all(figure > 0 for figure in figures[name].values())
     assert all(figures[name] > 0 for name in SINGLE - {"mb_per_job"})
     assert "service/floor" in capsys.readouterr().out
+
+
+class Jobs:
+    """A caller and all contestants in one, without a server: every job ends as it is told, at once or with a kill."""
+
+    def __init__(self, outcome: str, *, at_once: bool = False):
+        self.outcome, self.at_once, self.ends = outcome, at_once, []
+        self.process = SimpleNamespace(kill=self.end)
+
+    async def send(self) -> asyncio.Future[str]:
+        self.ends.append(asyncio.get_running_loop().create_future())
+        if self.at_once:
+            self.end()
+        return self.ends[-1]
+
+    def end(self):
+        for ended in self.ends:
+            if not ended.done():
+                ended.set_result(self.outcome)
+
+    def settle(self):
+        pass
+
+    def mb(self) -> float:
+        return 100.0 + len(self.ends)
+
+
+@pytest.fixture
+def jobs(monkeypatch: pytest.MonkeyPatch):
+    """The benchmark with these jobs in place of servers and processes."""
+
+    def use(made: Jobs):
+        @contextlib.asynccontextmanager
+        async def caller(*_, **__):
+            yield made
+
+        monkeypatch.setattr(bench_service, "environment", lambda *_, **__: {})
+        monkeypatch.setattr(bench_service, "caller", caller)
+        monkeypatch.setattr(bench_service, "contestant", lambda *_, **__: contextlib.nullcontext(made))
+        return made
+
+    return use
+
+
+def test_a_resumed_job_that_fails_is_no_figure(jobs):
+    jobs(Jobs("completed"))
+    assert bench_service.resume(None) >= 0
+    jobs(Jobs("failed"))
+    with pytest.raises(SystemExit, match="a job ended as failed"):
+        bench_service.resume(None)
+
+
+@pytest.mark.parametrize("outcome", ["completed", "failed"])
+def test_memory_without_the_jobs_is_no_figure(jobs, outcome):
+    jobs(Jobs(outcome))
+    assert bench_service.mb_per_job(None) == 1.0
+    jobs(Jobs(outcome, at_once=True))
+    with pytest.raises(SystemExit, match="a job ended before the memory was read"):
+        bench_service.mb_per_job(None)

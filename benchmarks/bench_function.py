@@ -1,7 +1,8 @@
 """What one call of the function costs, beside a function on the same SDK that hands out a prebuilt answer (the floor).
 
 `make bench-function`. Both are processes of their own, called over loopback gRPC with the same request, in turns, so
-that whatever else the machine does falls on both. Nothing but the ratios means much on another machine.
+that whatever else the machine does falls on both. Nothing but the ratios means much on another machine. A target that
+is missed is said so in the table; the exit status stays 0, because a phase of the machine is no failure.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,17 +25,27 @@ import psutil
 from crossplane.function.proto.v1 import run_function_pb2 as fnv1
 
 from benchmarks.observed import SERIAL, request
+from benchmarks.targets import to_reach
 from function.fn import FunctionRunner
 
 HERE = Path(__file__).parent
 METHOD = "/apiextensions.fn.proto.v1.FunctionRunnerService/RunFunction"
-ROUNDS, CALLS, STARTS = 10, 300, 5
+OUT = Path("build/bench-function.json")
 TARGETS = {"repeated": 1.3, "fresh": 2.5, "cold start": 1.3}
-MAX_RSS_MB = 65
+MAX_RSS_MB, MAX_GROWTH_MB = 65, 2  # the second is what `flat` means, since the first round
 Call = Callable[[bytes], Any]
 
 
-def main() -> int:
+@dataclass(frozen=True)
+class Counts:
+    """How much is measured."""
+
+    rounds: int = 10
+    calls: int = 300  # of each kind in a round, at each width
+    starts: int = 5
+
+
+def main(counts: Counts = Counts(), out: Path = OUT) -> int:
     sent = request().SerializeToString()
     answer = asyncio.run(FunctionRunner().RunFunction(fnv1.RunFunctionRequest.FromString(sent), None))
     if [made.ready for made in answer.desired.resources.values()] != [fnv1.READY_TRUE] * 9:
@@ -44,19 +56,18 @@ def main() -> int:
         ours = [str(Path(sys.executable).with_name("function-agent-executor")), "serve"]
         floor = [sys.executable, str(HERE / "floor_function.py"), str(prebuilt)]
         starts = {"ours": [], "floor": []}
-        for _ in range(STARTS + 1):
+        for _ in range(counts.starts + 1):
             starts["floor"].append(cold_start(floor, sent))
             starts["ours"].append(cold_start(ours, sent))
         with ExitStack() as stack:
             servers = {"ours": stack.enter_context(served(ours)), "floor": stack.enter_context(served(floor))}
-            figures, rss = asyncio.run(measure(servers, sent))
+            figures, rss = asyncio.run(measure(servers, sent, counts))
     figures |= {
         "rss_mb": rss[-1],
         "cold_start_ms": statistics.median(starts["ours"][1:]),
         "floor_cold_start_ms": statistics.median(starts["floor"][1:]),
     }
     report(figures, rss)
-    out = Path("build/bench-function.json")
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(figures, indent=2) + "\n")
     return 0
@@ -96,7 +107,9 @@ def cold_start(command: list[str], sent: bytes) -> float:
         return (time.perf_counter() - began) * 1000
 
 
-async def measure(servers: dict[str, tuple[int, int]], sent: bytes) -> tuple[dict[str, Any], list[float]]:
+async def measure(
+    servers: dict[str, tuple[int, int]], sent: bytes, counts: Counts
+) -> tuple[dict[str, Any], list[float]]:
     serials = (f"{n:0{len(SERIAL)}d}".encode() for n in range(1, 10**6))
     sources: dict[str, tuple[str, Callable[[], bytes]]] = {
         "floor": ("floor", lambda: sent),
@@ -112,10 +125,10 @@ async def measure(servers: dict[str, tuple[int, int]], sent: bytes) -> tuple[dic
         grpc.aio.insecure_channel(f"127.0.0.1:{servers['floor'][0]}") as floor,
     ):
         calls: dict[str, Call] = {"ours": ours.unary_unary(METHOD), "floor": floor.unary_unary(METHOD)}
-        for number in range(ROUNDS + 1):
+        for number in range(counts.rounds + 1):
             for name, (server, source) in sources.items():
                 for width in (1, 8):
-                    requests = [source() for _ in range(CALLS)]
+                    requests = [source() for _ in range(counts.calls)]
                     before, began = cpu_seconds(servers[server][1]), time.perf_counter()
                     latencies = await run(calls[server], requests, width)
                     if number:  # the first round warms up
@@ -173,16 +186,18 @@ def report(figures: dict[str, Any], rss: list[float]) -> None:
             (f"{name}, one at a time", figures[name], floor),
             (f"{name}, eight", figures[name]["eight_at_a_time"], floor["eight_at_a_time"]),
         ):
-            ratios = f"{row['p50_ms'] / base['p50_ms']:8.2f}{row['cpu_ms'] / base['cpu_ms']:8.2f}"
+            p50, used = (row[key] / base[key] for key in ("p50_ms", "cpu_ms"))
             print(
-                f"{label:24}{row['p50_ms']:9.3f}{row['p99_ms']:9.3f}{row['calls_per_s']:9.0f}{row['cpu_ms']:9.3f}{ratios}"
-                + (f"   (to reach: {TARGETS[name]})" if name in TARGETS else "")
+                f"{label:24}{row['p50_ms']:9.3f}{row['p99_ms']:9.3f}{row['calls_per_s']:9.0f}{row['cpu_ms']:9.3f}{p50:8.2f}{used:8.2f}"
+                + (f"   {to_reach(max(p50, used), TARGETS[name])}" if name in TARGETS else "")
             )
     cold = figures["cold_start_ms"] / figures["floor_cold_start_ms"]
-    print(f"RSS {figures['rss_mb']:.1f} MB, after the first round {rss[0]:.1f} (to reach: {MAX_RSS_MB}, and flat)")
+    grown = rss[-1] - rss[0]
+    print(f"RSS {rss[-1]:.1f} MB {to_reach(rss[-1], MAX_RSS_MB)}")
+    print(f"grown since the first round by {grown:.1f} MB {to_reach(grown, MAX_GROWTH_MB)}")
     print(
         f"cold start {figures['cold_start_ms']:.0f} ms, {cold:.2f} of the floor's {figures['floor_cold_start_ms']:.0f}"
-        f" (to reach: {TARGETS['cold start']})"
+        f" {to_reach(cold, TARGETS['cold start'])}"
     )
 
 

@@ -4,7 +4,8 @@
 disk, in processes of their own and in turns, so that whatever else the machine does falls on all. The floor is told
 to run a graph, the other two are sent a job over NATS and timed until its result is back; what the caller does for
 that is in their times, so it is done on the same event loop as the service. Nothing but the ratios means much on
-another machine.
+another machine. A target that is missed is said so in the table; the exit status stays 0, because a phase of the
+machine is no failure.
 """
 
 import asyncio
@@ -24,6 +25,7 @@ import uvloop
 from agent_executor import embedded
 from agent_executor.embedded import Servers
 from benchmarks.service_caller import Caller, Contestant, Figures, caller, completed, contestant, environment
+from benchmarks.targets import to_reach
 
 OUT = Path("build/bench-service.json")
 CONTESTANTS = ("floor", "seed_loop", "service")
@@ -172,9 +174,10 @@ def report(figures: Figures) -> None:
         print(f"{name:14}{row['one_p50_ms']:9.2f}{row['one_p99_ms']:9.2f}{speeds}")
     of_floor = "".join(f"{service[f'jobs_per_s_{width}'] / floor[f'jobs_per_s_{width}']:14.2f}" for width in WIDTHS)
     ratios = [service[key] / floor[key] for key in ("one_p50_ms", "one_p99_ms")]
-    print(
-        f"{'service/floor':14}{ratios[0]:9.2f}{ratios[1]:9.2f}{of_floor}   (to reach: p50 1.25, at 10 in flight 1.00)"
-    )
+    print(f"{'service/floor':14}{ratios[0]:9.2f}{ratios[1]:9.2f}{of_floor}")
+    at_ten = service["jobs_per_s_10"] / floor["jobs_per_s_10"]
+    print(f"{'p50, of the floor':40}{ratios[0]:8.2f}   {to_reach(ratios[0], 1.25)}")
+    print(f"{'jobs/s at 10, of the floor':40}{at_ten:8.2f}   {to_reach(at_ten, 1.0, least=True)}")
     for key, label, most in (
         ("first_event_ms", "first event, ms after taking the job", 10),
         ("idle_mb", "idle, MB", 170),
@@ -182,7 +185,7 @@ def report(figures: Figures) -> None:
         ("ready_cpu_s", "start to ready, s of CPU", 2.5),
         ("resume_s", "kill -9 to the result, s", 10),
     ):
-        print(f"{label:40}{figures[key]:8.2f}   (to reach: {most})")
+        print(f"{label:40}{figures[key]:8.2f}   {to_reach(figures[key], most)}")
 
 
 if __name__ == "__main__":

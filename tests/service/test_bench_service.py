@@ -85,3 +85,20 @@ def test_memory_without_the_jobs_is_no_figure(jobs, outcome):
     jobs(Jobs(outcome, at_once=True))
     with pytest.raises(SystemExit, match="a job ended before the memory was read"):
         bench_service.mb_per_job(None)
+
+
+def test_the_table_says_which_targets_are_missed(capsys: pytest.CaptureFixture[str]):
+    floor = dict.fromkeys(ROW, 100.0)
+    service = {**floor, "one_p50_ms": 126.0, "jobs_per_s_10": 99.0}
+    single = {"first_event_ms": 9.0, "idle_mb": 171.0, "mb_per_job": 0.1, "ready_cpu_s": 2.0, "resume_s": 11.0}
+    bench_service.report({"floor": floor, "seed_loop": floor, "service": service, **single})
+    told = [line for line in capsys.readouterr().out.splitlines() if "to reach" in line]
+    assert [line.rpartition("(")[2] for line in told] == [
+        "to reach: 1.25, missed)",
+        "to reach: 1, missed)",
+        "to reach: 10)",
+        "to reach: 170, missed)",
+        "to reach: 0.2)",
+        "to reach: 2.5)",
+        "to reach: 10, missed)",
+    ]

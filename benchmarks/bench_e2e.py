@@ -5,7 +5,8 @@ hundred claims at once until all are Synced, what the function and Crossplane us
 called for each claim, how often anybody wrote to the API server for it, and what it costs while they idle; beside them,
 how long the same objects take that are applied without claims, which is what the machine and the API server can do. The
 hundred once more in the namespaced model, where Crossplane keeps no claim and composite in step. The same goes to
-build/bench-e2e.json.
+build/bench-e2e.json. A target that is missed is said so in the table; the exit status stays 0, because a phase of the
+machine is no failure.
 """
 
 import json
@@ -19,6 +20,7 @@ from typing import Any
 import psutil
 from prometheus_client.parser import text_string_to_metric_families
 
+from benchmarks.targets import to_reach
 from function import claim as function_claim
 from function import platform, resources
 from tests.e2e import executors
@@ -203,6 +205,13 @@ def cpu(process: psutil.Process) -> float:
     return times.user + times.system
 
 
+def report(figures: dict[str, float]) -> None:
+    """A line for each figure."""
+    for name, value in figures.items():
+        target = f"   {to_reach(value, TARGETS[name])}" if name in TARGETS else ""
+        print(f"{name:34}{value:10.2f}{target}")
+
+
 def main() -> int:
     """Measure, print, and write it down."""
     try:
@@ -218,9 +227,7 @@ def main() -> int:
     except UnavailableError as missing:
         print(f"not measured: {missing}", file=sys.stderr)
         return 1
-    for name, value in figures.items():
-        target = f"   (to reach: {TARGETS[name]:g})" if name in TARGETS else ""
-        print(f"{name:34}{value:10.2f}{target}")
+    report(figures)
     into = ROOT / "build" / "bench-e2e.json"
     into.parent.mkdir(exist_ok=True)
     into.write_text(json.dumps(figures, indent=2) + "\n")

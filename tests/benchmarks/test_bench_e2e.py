@@ -44,12 +44,11 @@ def server(model="claim", **shown):
 
 
 def everything(*said):
-    """Three of everything that may be looked at; `said` of the claims, whether they are Synced."""
+    """Three claims, with what is `said` of their being Synced, and their composites."""
     names = ("a", "b", "c")
     executors = [["NAME", "SYNCED", "READY"], *([name, one, "False"] for name, one in zip(names, said, strict=True))]
     composites = [["NAME", "SYNCED", "READY"], *([f"{name}-x7k2p", "True", "False"] for name in names)]
-    deployments = [["Name", "Ready"], *([name, "0/1"] for name in names)]
-    return {"AgentExecutor": executors, "XAgentExecutor": composites, "Deployment": deployments}
+    return {"AgentExecutor": executors, "XAgentExecutor": composites}
 
 
 @pytest.mark.parametrize("model", ["claim", "namespaced"])
@@ -58,6 +57,13 @@ def test_claims_are_composed_once_so_many_are_synced(model, other):
     assert bench_e2e.composed(server(model, **everything("True", "True", "True")), 3)
     assert bench_e2e.composed(server(model, **everything("True", other, "True")), 2)
     assert not bench_e2e.composed(server(model, **everything("True", other, "True")), 3)
+
+
+def test_a_claim_is_not_composed_before_its_composite_is_synced():
+    shown = everything("True", "True", "True")
+    shown["XAgentExecutor"][1][1] = "False"
+    assert bench_e2e.composed(server("claim", **shown), 2)
+    assert not bench_e2e.composed(server("claim", **shown), 3)
 
 
 def test_a_refusal_is_no_empty_table():

@@ -12,7 +12,7 @@ from tests.e2e.lab import cluster
 from tests.e2e.lab.cluster import Cluster
 from tests.support.observer import ECHO, enveloped, job, watching
 
-pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200), pytest.mark.xdist_group("pods")]
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200, func_only=True), pytest.mark.xdist_group("pods")]
 
 
 async def test_a_job_is_done_on_both_models_side_by_side(pods: Cluster, timed: Timed) -> None:

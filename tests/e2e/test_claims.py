@@ -11,7 +11,7 @@ from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Lab
 from tests.e2e.lab.processes import until
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900, func_only=True), pytest.mark.xdist_group("claims")]
 
 
 def test_a_bad_edit_is_refused_where_it_can_be_and_the_deployment_is_untouched(

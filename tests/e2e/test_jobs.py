@@ -22,7 +22,7 @@ from tests.support.hostile_tools import REFUSED, TOOLS
 from tests.support.observer import ECHO, PROGRAM, enveloped, job, plan, script, turn, watching
 from tools.render_examples import ROOT
 
-pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200), pytest.mark.xdist_group("pods")]
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200, func_only=True), pytest.mark.xdist_group("pods")]
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RESEARCH = ROOT / "examples" / "gitops" / "tenants" / "research"
 # Says something, looks, and takes three seconds for the rest: so long its events are there, and its result is not.

@@ -13,7 +13,7 @@ from tests.e2e.lab.processes import until
 from tools.gomodules import UnavailableError
 from tools.render_examples import ROOT
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(120, func_only=True)]
 NAME = f"aex-{os.getpid()}"  # another run of this test may be going on
 SECONDS = f"{os.getpid()}.5"
 # A process of the lab, and one that nobody waits for, as the shims of containerd are.

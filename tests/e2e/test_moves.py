@@ -20,7 +20,7 @@ from tests.e2e.lab.patched import OLD
 from tests.e2e.lab.processes import Process, until
 from tools.render_examples import ROOT
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("moves")]
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900, func_only=True), pytest.mark.xdist_group("moves")]
 DEFINITION, COMPOSITION = "xagentexecutors.platform.bizmatters.io", "agent-executor-composition"
 NAMESPACED = "agentexecutors.platform.bizmatters.io"
 RESOURCE_NAME = "crossplane.io/composition-resource-name"

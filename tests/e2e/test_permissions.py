@@ -12,7 +12,7 @@ from tests.e2e.lab.api import condition, is_true
 from tests.e2e.lab.cluster import Lab
 from tools.render_examples import ROOT
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900, func_only=True), pytest.mark.xdist_group("claims")]
 FORBIDDEN = ("ExternalSecret", "ScaledObject", "NetworkPolicy")  # without the platform tree's ClusterRole
 
 

@@ -18,7 +18,7 @@ from tests.e2e.lab.processes import until
 from tests.e2e.settings import EXPLAINED, may_read_pods, platform
 from tools.render_examples import ROOT
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900, func_only=True), pytest.mark.xdist_group("claims")]
 FUNCTION = Path(sys.executable).with_name("function-agent-executor")
 HASH = "platform.bizmatters.io/postgres-secret-hash"
 

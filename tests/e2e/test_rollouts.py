@@ -12,7 +12,7 @@ from tests.e2e.lab.cluster import Cluster
 from tests.e2e.settings import explaining
 from tests.support.observer import job, plan, turn, watching
 
-pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200), pytest.mark.xdist_group("pods")]
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(1200, func_only=True), pytest.mark.xdist_group("pods")]
 STEPS, SECONDS = 20, 3  # a job takes a minute, and a rollout a fraction of that
 
 

@@ -10,7 +10,7 @@ from tests.e2e.inflight import all_begun, each_once, slow, steps, taken_over
 from tests.e2e.lab.cluster import Cluster
 from tests.support.observer import ECHO, job, watching
 
-pytestmark = [pytest.mark.pods, pytest.mark.timeout(1800), pytest.mark.xdist_group("pods")]
+pytestmark = [pytest.mark.pods, pytest.mark.timeout(1800, func_only=True), pytest.mark.xdist_group("pods")]
 MOST = 3  # pods that fit on the lab's node beside everything else
 SCALE_IN_SECONDS = 900  # the claim's pods go one a minute, after five minutes without a reason to stay
 LOUDER = {"name": "LOG_LEVEL", "value": "DEBUG"}

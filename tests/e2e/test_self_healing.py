@@ -12,7 +12,7 @@ from tests.e2e.lab.cluster import Lab
 from tests.e2e.lab.crossplane import Crossplane
 from tests.e2e.lab.processes import until
 
-pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900), pytest.mark.xdist_group("claims")]
+pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900, func_only=True), pytest.mark.xdist_group("claims")]
 MEMORY = {"small": "2Gi", "large": "8Gi"}  # limits of the sizes
 
 

@@ -54,7 +54,8 @@ test-quick: setup ## the part of the suite that takes under two minutes
 test-slow: setup ## the rest
 	@$(BIN)/python -m pytest -n auto --dist loadgroup -m slow --ignore=tests/e2e tests
 
-e2e: e2e-control-plane e2e-pods ## both end-to-end parts, on real clusters (root, Go, Debian packages; E2E_CLUSTER=kind: Docker)
+e2e: ## both end-to-end parts, also if the first fails, on real clusters (root, Go, Debian packages; E2E_CLUSTER=kind: Docker)
+	@$(MAKE) --no-print-directory --keep-going e2e-control-plane e2e-pods
 
 # On one worker: what is measured is a cluster, and two at once would measure each other.
 e2e-control-plane: setup ## Kubernetes, Crossplane, External Secrets and the function, without pods: for every change

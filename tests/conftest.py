@@ -2,7 +2,8 @@
 
 A test that needs what cannot be had here (UnavailableError: a Go module, a program built from one) is skipped. The last
 lines of a run are `skipped: N` and one line for each reason, or `skipped: none`, also with pytest-xdist. Where Go is on
-the machine nothing may be skipped: then a skip fails the run, unless its reason starts with one of ALLOWED.
+the machine nothing may be skipped: then a skip fails the run, unless its reason starts with one of ALLOWED. The
+end-to-end tests need more than Go, and run on what a machine has: of theirs a skip fails a run only with E2E_REQUIRE=1.
 
 The names of tests are the same in every process, or nothing is run. What uses real servers is marked slow, so that
 the quick part stays quick as more of it is added.
@@ -11,7 +12,7 @@ the quick part stays quick as more of it is added.
 import os
 import shutil
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 
 import pytest
 
@@ -25,7 +26,9 @@ ALLOWED = (
     "no base image",  # an engine that reaches no registry, and has none either
     "no node image",  # the same
 )
+END_TO_END = "tests/e2e/"
 SERVERS = "servers"  # the fixture that starts PostgreSQL, NATS and Valkey, or finds them (`support.servers`)
+Reports = Sequence[pytest.TestReport | pytest.CollectReport]
 
 
 def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
@@ -34,26 +37,28 @@ def reason(report: pytest.TestReport | pytest.CollectReport) -> str:
     return " ".join(text.removeprefix("Skipped: ").split())
 
 
-def skips(reporter: pytest.TerminalReporter) -> Counter[str]:
-    """Each reason, and how many tests it kept from running."""
-    return Counter(reason(report) for report in reporter.stats.get("skipped", ()))
+def skips(reporter: pytest.TerminalReporter) -> Reports:
+    """What kept tests, or whole modules, from running."""
+    return reporter.stats.get("skipped", ())
 
 
-def refused(reasons: Counter[str]) -> bool:
+def refused(report: pytest.TestReport | pytest.CollectReport) -> bool:
     """Whether a skip is one that this machine has no excuse for."""
+    if report.nodeid.startswith(END_TO_END):
+        return os.environ.get("E2E_REQUIRE") == "1"
     strict = os.environ.get("REQUIRE", "1" if shutil.which("go") else "0") == "1"
-    return strict and not all(text.startswith(ALLOWED) for text in reasons)
+    return strict and not reason(report).startswith(ALLOWED)
 
 
-def summary(reasons: Counter[str]) -> Iterator[str]:
+def summary(reports: Reports) -> Iterator[str]:
     """The last lines of a run."""
-    if not reasons:
+    if not reports:
         yield "skipped: none"
         return
-    yield f"skipped: {reasons.total()}"
-    yield from (f"  {count} x {text}" for text, count in sorted(reasons.items()))
-    if refused(reasons):
-        yield "Go is on this machine (or REQUIRE=1 is set), so nothing may be skipped: the run has failed"
+    yield f"skipped: {len(reports)}"
+    yield from (f"  {count} x {text}" for text, count in sorted(Counter(map(reason, reports)).items()))
+    if any(map(refused, reports)):
+        yield "nothing may be skipped where Go is, or with REQUIRE=1 (end to end: E2E_REQUIRE=1): the run has failed"
 
 
 def skip_if_unavailable() -> Generator[None, object, object]:
@@ -100,7 +105,7 @@ def pytest_runtest_call() -> Generator[None, object, object]:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Turn a skip without excuse into a failure of the run."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if reporter and session.exitstatus == pytest.ExitCode.OK and refused(skips(reporter)):
+    if reporter and session.exitstatus == pytest.ExitCode.OK and any(map(refused, skips(reporter))):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 

@@ -29,7 +29,7 @@ def engine(): raise UnavailableError("an engine: Go is not on this machine")
 def test_with_a_fixture_that_is_not_here(engine): pass
 """
 
-FAILED = "Go is on this machine (or REQUIRE=1 is set), so nothing may be skipped: the run has failed"
+FAILED = "nothing may be skipped where Go is, or with REQUIRE=1 (end to end: E2E_REQUIRE=1): the run has failed"
 CASES = {
     "a skip is listed": ("server", "0", 0, ["skipped: 3", "  3 x no server here"]),
     "a skip without excuse fails the run": ("server", "1", 1, ["skipped: 3", "  3 x no server here", FAILED]),
@@ -68,6 +68,13 @@ def prepare(pytester, module: str) -> None:
     pytester.makepyfile(module)
 
 
+def end_to_end(pytester) -> Path:
+    """Where that directory has its end-to-end tests."""
+    here = pytester.path / "tests" / "e2e"
+    here.mkdir(parents=True)
+    return here
+
+
 def run(pytester, monkeypatch, require: str, *options: str) -> tuple[int, list[str]]:
     """The exit status and the last lines of a run of MODULE."""
     monkeypatch.setenv("REQUIRE", require)
@@ -75,6 +82,50 @@ def run(pytester, monkeypatch, require: str, *options: str) -> tuple[int, list[s
     done = pytester.runpytest_subprocess("-p", "xdist", *options)
     first = next(n for n, line in enumerate(done.outlines) if line.startswith("skipped: "))
     return done.ret, done.outlines[first:]
+
+
+LAB = """
+import pytest
+from tools.gomodules import UnavailableError
+
+@pytest.fixture
+def cluster(): raise UnavailableError("etcd is not on this machine")
+
+def test_in_a_lab(cluster): pass
+
+def test_that_asks_for_more(): raise UnavailableError("a node needs Debian's runc")
+"""
+MISSING = ["  1 x a node needs Debian's runc", "  1 x etcd is not on this machine"]
+
+
+@pytest.mark.parametrize(
+    ("required", "status", "outcomes", "last"),
+    [
+        ("0", 0, {"skipped": 2}, ["skipped: 2", *MISSING]),
+        ("1", 1, {"failed": 1, "errors": 1}, ["skipped: none"]),
+    ],
+)
+def test_a_part_of_the_lab_that_is_missing_fails_a_run_only_where_it_is_required(
+    pytester, monkeypatch, required, status, outcomes, last
+):
+    monkeypatch.setenv("REQUIRE", "1")  # as where Go is
+    monkeypatch.setenv("E2E_REQUIRE", required)
+    prepare(pytester, "def test_that_runs(): pass")
+    here = end_to_end(pytester)
+    (here / "conftest.py").write_text((Path(__file__).parent / "e2e" / "conftest.py").read_text())
+    (here / "test_lab.py").write_text(LAB)
+    done = pytester.runpytest_subprocess()
+    done.assert_outcomes(passed=1, **outcomes)
+    assert (done.ret, done.outlines[-len(last) :]) == (status, last)
+
+
+def test_what_a_test_of_the_lab_skips_by_itself_fails_the_run_where_it_is_required(pytester, monkeypatch):
+    monkeypatch.setenv("E2E_REQUIRE", "1")
+    prepare(pytester, "")
+    here = end_to_end(pytester)
+    (here / "test_lab.py").write_text("import pytest\ndef test_in_a_lab(): pytest.skip('only root')")
+    done = pytester.runpytest_subprocess()
+    assert (done.ret, done.outlines[-3:]) == (1, ["skipped: 1", "  1 x only root", FAILED])
 
 
 NAMED = """

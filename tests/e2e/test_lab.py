@@ -38,7 +38,7 @@ def sleepers() -> list[psutil.Process]:
 
 def test_a_killed_lab_leaves_no_process_mount_namespace_or_directory() -> None:
     if os.geteuid():
-        raise UnavailableError("a network namespace: only root makes one")
+        raise UnavailableError("only root makes a network namespace")
     paths = os.pathsep.join((str(ROOT), str(ROOT / "service")))
     with subprocess.Popen(
         [sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths}

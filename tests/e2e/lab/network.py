@@ -41,7 +41,7 @@ def possible() -> None:
         UnavailableError: not root, or iproute2 is not on this machine.
     """
     if os.geteuid():
-        raise UnavailableError("a network namespace: only root makes one")
+        raise UnavailableError("only root makes a network namespace")
     if not shutil.which("ip"):
         raise UnavailableError("ip is not on this machine (Debian has it in iproute2)")
 

@@ -66,9 +66,7 @@ def start(plane: ControlPlane) -> Node:
     root, enter = plane.root, plane.network.enter
     # A network namespace forwards nothing at first, and what it forwards between pods must pass kube-proxy's rules.
     subprocess.run([*enter, "sysctl", "-qw", "net.ipv4.ip_forward=1"], check=True)
-    for hierarchy in [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()] or [CGROUPS]:
-        (hierarchy / root.name).mkdir(exist_ok=True)
-        _inherit_cpuset(hierarchy / root.name)
+    make_cgroups(root.name)
     services.start_dns(plane)
     socket = _containerd(plane)
     pause = Image(pause_image.NAME, pause_image.tarball())
@@ -79,6 +77,15 @@ def start(plane: ControlPlane) -> Node:
     _kubelet(plane, socket)
     plane.api.until("Node", NAME, "", lambda seen: is_true(seen, "Ready"), "ready", 90)
     return node
+
+
+def make_cgroups(name: str) -> list[Path]:
+    """A cgroup of this name in every hierarchy."""
+    made = [path / name for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()] or [CGROUPS / name]
+    for cgroup in made:
+        cgroup.mkdir(exist_ok=True)
+        _inherit_cpuset(cgroup)
+    return made
 
 
 def _inherit_cpuset(cgroup: Path) -> None:

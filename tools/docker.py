@@ -8,6 +8,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from tools.gomodules import UnavailableError
 
 START_SECONDS = 60
 STOP_SECONDS = 30
+# Removes a directory at the end of its input, which comes when nobody is left to write there.
+CARETAKER = "import shutil, sys; sys.stdin.buffer.read(); shutil.rmtree(sys.argv[1], ignore_errors=True)"
 
 
 def run(*arguments: str, check: bool = True, **options: Any) -> "subprocess.CompletedProcess[str]":
@@ -58,7 +61,7 @@ def engine() -> Iterator[None]:
             raise UnavailableError(f"no Docker engine answers, and {program} is not on this machine")
     if os.geteuid():
         raise UnavailableError("no Docker engine answers, and only root can start one")
-    with tempfile.TemporaryDirectory(prefix="agent-executor-docker-") as directory, own(Path(directory)) as address:
+    with directory() as (home, held), own(home, held) as address:
         before = os.environ.get("DOCKER_HOST")
         os.environ["DOCKER_HOST"] = address
         try:
@@ -70,8 +73,25 @@ def engine() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def own(home: Path) -> Iterator[str]:
-    """Start an engine that keeps everything in `home`, and stop it at the end; where it listens."""
+def directory() -> Iterator[tuple[Path, int]]:
+    """A new directory, and the open file of all who use it: once they have closed it or died, the directory goes."""
+    home = Path(tempfile.mkdtemp(prefix="agent-executor-docker-"))
+    ended, held = os.pipe()
+    caretaker = subprocess.Popen(
+        [sys.executable, "-I", "-c", CARETAKER, str(home)],
+        stdin=ended, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    os.close(ended)
+    try:
+        yield home, held
+    finally:
+        os.close(held)
+        caretaker.wait(STOP_SECONDS)
+
+
+@contextlib.contextmanager
+def own(home: Path, held: int) -> Iterator[str]:
+    """Start an engine that keeps everything in `home` and holds a file, and stop it at the end; where it listens."""
     address, log = f"unix://{home / 'docker.sock'}", home / "dockerd.log"
     command = ["dockerd", f"--host={address}", f"--data-root={home / 'data'}", f"--exec-root={home / 'exec'}"]
     command += [f"--pidfile={home / 'docker.pid'}", "--bridge=none", "--iptables=false", "--ip6tables=false"]
@@ -79,7 +99,7 @@ def own(home: Path) -> Iterator[str]:
     # Told to stop by the kernel when this process dies, however that dies.
     command = ["setpriv", "--pdeathsig=TERM", "unshare", "--mount", "--propagation=private", *command]
     with log.open("w") as sink:
-        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink)
+        daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, pass_fds=[held])
     try:
         deadline = time.monotonic() + START_SECONDS
         while run("--host", address, "version", check=False).returncode:

@@ -18,7 +18,7 @@ from tests.e2e.lab.processes import LabError, until
 from tools import gobinaries
 
 KUBECTL = ("kubernetes", "k8s.io/kubernetes/cmd/kubectl")
-KUBECTL_SECONDS = 120
+KUBECTL_SECONDS = 240  # more than the longest --timeout that it is given
 # Where a kind is served.
 PATHS = {
     "AgentExecutor": ("/apis/platform.bizmatters.io/v1alpha1", "agentexecutors"),

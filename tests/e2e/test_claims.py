@@ -1,10 +1,9 @@
 """Claims: good and bad edits, what is shown of them, several in a namespace, and both models."""
 
 import pytest
-import yaml
 
 from tests.e2e import executors
-from tests.e2e.composed import COMPOSED, FINE, NAME, applied, identities, workload
+from tests.e2e.composed import COMPOSED, FINE, NAME, applied, identities, meant, workload
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster
 from tests.e2e.lab.api import condition, is_true
@@ -34,6 +33,22 @@ def test_a_bad_edit_is_refused_where_it_can_be_and_the_deployment_is_untouched(
         claims.api.apply(cluster.claim(NAME, where))
         claims.api.until("AgentExecutor", NAME, where, lambda seen: is_true(seen, "SpecValid", "Synced"), "valid")
     assert identities(claims, where) == before
+
+
+def test_an_edit_to_large_gives_the_container_what_the_seeds_table_has_for_it(claims: Lab, where: str) -> None:
+    """Asserted where no pod runs: the node of the lab with pods has no room for one of this size."""
+    applied(claims, where)
+    before = claims.api.get("Deployment", NAME, where)["metadata"]["generation"]
+    claims.api.patch("AgentExecutor", NAME, where, {"spec": {"size": "large"}})
+    grown = claims.api.until(
+        "Deployment", NAME, where, lambda seen: seen["metadata"]["generation"] > before, "another generation"
+    )
+    (container,) = grown["spec"]["template"]["spec"]["containers"]
+    # 1000m and 4000m, as Kubernetes writes them.
+    assert container["resources"] == {
+        "requests": {"cpu": "1", "memory": "2Gi"},
+        "limits": {"cpu": "4", "memory": "8Gi"},
+    }
 
 
 def test_the_columns_and_fields_are_those_of_the_api(claims: Lab, where: str) -> None:
@@ -71,19 +86,12 @@ def test_two_claims_of_a_namespace_have_streams_and_schemas_of_their_own(claims:
 
 def test_the_same_yaml_composes_the_same_on_both_models(claims: Lab, namespaced: Lab, where: str, timed: Timed) -> None:
     with executors.namespace(namespaced.api) as there, timed("the same claim on both clusters"):
-        applied(claims, where)
-        applied(namespaced, there)
-        for kind in ("Deployment", "ServiceAccount", "ScaledObject", "NetworkPolicy", "ExternalSecret"):
-            one, other = (
-                {
-                    found["metadata"]["name"]: yaml.safe_dump(found.get("spec")).replace(space, "NAMESPACE")
-                    for found in lab.api.list(kind, space)
-                    if found["metadata"]["name"].startswith(NAME)
-                }
-                for lab, space in ((claims, where), (namespaced, there))
-            )
-            assert one
-            assert one == other
+        for lab, space in ((claims, where), (namespaced, there)):
+            applied(lab, space, scaling={"minReplicas": 2})  # so that there is a PodDisruptionBudget
+        for kind in COMPOSED:
+            one = meant(claims, kind, where)
+            assert one, kind
+            assert one == meant(namespaced, kind, there)
         namespaced.api.delete("AgentExecutor", NAME, there)
         for kind in COMPOSED:
             namespaced.api.until_none(kind, there, "", NAME)

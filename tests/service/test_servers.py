@@ -1,8 +1,11 @@
 from pathlib import Path
 
+import nats.js.errors
 import psycopg
+import pytest
 from ruamel.yaml import YAML
 
+from tests.support.observer import watching
 from tests.support.servers import COMPOSE
 
 SERVICES = YAML(typ="safe", pure=True).load(
@@ -46,3 +49,12 @@ async def test_the_environment_reaches_three_live_servers(env, nats_client):
         password=env["POSTGRES_PASSWORD"],
     ) as connection:
         assert connection.execute("SELECT count(*) FROM agent_executor.jobs").fetchone() == (0,)
+
+
+async def test_nothing_to_read_is_no_result_and_no_stream_is_an_error(env, nats_client):
+    async with watching(env) as observer:
+        with pytest.raises(nats.js.errors.NotFoundError):
+            await observer.results()
+        for name in observer.said:
+            await nats_client.jetstream().add_stream(name=name, subjects=[f"{name}.>"])
+        assert await observer.results() == await observer.letters() == []

@@ -37,6 +37,7 @@ T = TypeVar("T")
 PROGRAM = Path(sys.executable).with_name("agent-executor")
 START_SECONDS = 150.0  # on a machine where everybody starts something
 TYPE = "dev.my-platform.agent."
+NO_MESSAGE = 10037  # what NATS calls a sequence number at which there is nothing, where it has the stream
 STRUCTURED = "application/cloudevents+json"
 HURRY = {  # a killed process's jobs are free after two seconds
     "NATS_ACK_WAIT_SECONDS": "2",
@@ -308,13 +309,15 @@ class Observer:
         return self.env["NATS_SUBJECT_PREFIX"]
 
     async def read(self) -> None:
-        """Take note of what is new in the streams."""
+        """Take note of what is new in the streams; raises what NATS says, unless that is that there is no more."""
         for stream, said in self.said.items():
             while True:
                 try:
                     said.append(await self.nats.jetstream().get_msg(stream, seq=len(said) + 1))
-                except (nats.js.errors.NotFoundError, nats.errors.Error, OSError):
-                    break  # no more of them, or NATS is away
+                except nats.js.errors.NotFoundError as error:
+                    if error.err_code != NO_MESSAGE:
+                        raise
+                    break
 
     async def results(self, job_id: str | None = None) -> list[dict[str, Any]]:
         """Every status event so far, or those of one job."""
@@ -328,8 +331,14 @@ class Observer:
         return self.said[self.env["NATS_DEAD_LETTER_STREAM"]]
 
     async def result(self, job_id: str, seconds: float = 30.0) -> dict[str, Any]:
-        """The job's first status event."""
-        return (await until(lambda: self.results(job_id), seconds, f"told how {job_id} ended"))[0]
+        """The job's first status event; NATS, or the stream, may be away meanwhile."""
+
+        async def told() -> list[dict[str, Any]]:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                return await self.results(job_id)
+            return []
+
+        return (await until(told, seconds, f"told how {job_id} ended"))[0]
 
     async def message(self, job_id: str) -> RawStreamMsg:
         """The job's status event as it lies in the stream."""

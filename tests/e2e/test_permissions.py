@@ -1,5 +1,6 @@
 """Missing permissions are said clearly, and a deleted claim leaves nothing behind."""
 
+import re
 from typing import Any
 
 import pytest
@@ -13,7 +14,16 @@ from tests.e2e.lab.cluster import Lab
 from tools.render_examples import ROOT
 
 pytestmark = [pytest.mark.control_plane, pytest.mark.timeout(900, func_only=True), pytest.mark.xdist_group("claims")]
-FORBIDDEN = ("ExternalSecret", "ScaledObject", "NetworkPolicy")  # without the platform tree's ClusterRole
+# Without the platform tree's ClusterRole.
+FORBIDDEN = ("ExternalSecret", "ScaledObject", "NetworkPolicy", "PodDisruptionBudget")
+# The first try wants to apply an object, the next ones ask for it first.
+REFUSED = re.compile(
+    r'cannot compose resources: .*: (?P<what>[a-z]+)\.(?P<group>[a-z.-]+) "[a-z-]+" is forbidden: '
+    r'User "system:serviceaccount:crossplane-system:crossplane" cannot (patch|get) resource "(?P=what)" '
+    r'in API group "(?P=group)" in the namespace "(?P<where>[a-z0-9-]+)"'
+)
+# Seconds: what a try writes is refused if the composite has changed meanwhile, and the next has to say it.
+TRY = 120
 
 
 def is_bound(seen: Any) -> bool:
@@ -23,30 +33,37 @@ def is_bound(seen: Any) -> bool:
 
 def test_missing_permissions_are_said_clearly_and_heal(claims: Lab, where: str, timed: Timed) -> None:
     role = ROOT / "examples" / "gitops" / "platform" / "04-apis" / "cluster-role.yaml"
-    name = yaml.safe_load(role.read_text())["metadata"]["name"]
-    claims.api.delete("ClusterRole", name)
+    given = yaml.safe_load(role.read_text())
+    claims.api.delete("ClusterRole", given["metadata"]["name"])
     # Kubernetes copies such a role's rules into Crossplane's own, and takes a moment to take them away again.
     claims.api.until("ClusterRole", "crossplane", "", lambda seen: "keda.sh" not in str(seen["rules"]), "taken away")
     try:
-        with timed("claim applied to the missing permission on it"):
+        with timed("claim applied to the missing permission on its composite"):
             claims.api.apply(cluster.claim(NAME, where))
-
-            def forbidden(seen: Any) -> bool:
-                xr = claims.api.get("XAgentExecutor", seen["spec"]["resourceRef"]["name"]) if is_bound(seen) else None
-                return "forbidden" in condition(xr, "Synced").get("message", "")
-
-            claim = claims.api.until("AgentExecutor", NAME, where, forbidden, "forbidden", 120)
-        xr = claims.api.get("XAgentExecutor", claim["spec"]["resourceRef"]["name"])
-        message = condition(xr, "Synced")["message"]
-        assert any(kind in message for kind in ("externalsecrets", "scaledobjects", "networkpolicies"))
-        # Crossplane applies in no order that anybody knows, until it is refused: the rest may be there or not.
+            claim = claims.api.until("AgentExecutor", NAME, where, is_bound, "bound")
+            name = claim["spec"]["resourceRef"]["name"]
+            xr = claims.api.until(
+                "XAgentExecutor", name, "", lambda seen: "forbidden" in condition(seen, "Synced").get("message", ""),
+                "forbidden", 3 * TRY,
+            )  # fmt: skip
+        said = REFUSED.fullmatch(condition(xr, "Synced")["message"])
+        assert said, condition(xr, "Synced")["message"]
+        # Crossplane applies in no order that anybody knows, so any of the role's kinds may be the first.
+        assert ([said["group"]], [said["what"]]) in [(rule["apiGroups"], rule["resources"]) for rule in given["rules"]]
+        assert said["where"] == where
+        # The claim itself only says that its composite is not ready: Crossplane keeps the cause there.
+        claim = claims.api.until(
+            "AgentExecutor", NAME, where, lambda seen: condition(seen, "Ready").get("reason") == "Waiting", "waits"
+        )
+        assert condition(claim, "Ready")["message"] == "Claim is waiting for composite resource to become Ready"
+        assert {one["type"] for one in claim["status"]["conditions"] if one["status"] != "True"} == {"Ready"}
+        # What it may apply may be there or not.
         assert not [one for kind in FORBIDDEN for one in claims.api.list(kind, where)]
     finally:
         claims.api.apply(role)
     with timed("permission given to Synced"):
         claims.api.until("ScaledObject", NAME, where, lambda seen: seen is not None, "made", 300)
-        xr = claim["spec"]["resourceRef"]["name"]
-        claims.api.until("XAgentExecutor", xr, "", lambda seen: is_true(seen, "Synced"), "synced")
+        claims.api.until("XAgentExecutor", name, "", lambda seen: is_true(seen, "Synced"), "synced")
 
 
 def test_a_deleted_claim_leaves_nothing_but_the_api(claims: Lab, where: str, timed: Timed) -> None:

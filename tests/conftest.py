@@ -22,10 +22,9 @@ ALLOWED = (
     "OPENAI_API_KEY",
     "ANTHROPIC_API_KEY",  # tests of the real providers: nobody but the user has the keys
     "only root",  # nobody becomes root for a test
-    "no Docker engine",
-    "no base image",  # an engine that reaches no registry, and has none either
-    "no node image",  # the same
+    "no node image",  # an engine that reaches no registry, and has none either
 )
+OF_IMAGES = ("no Docker engine", "no base image")  # allowed, unless REQUIRE_IMAGES=1 is set
 END_TO_END = "tests/e2e/"
 SERVERS = "servers"  # the fixture that starts PostgreSQL, NATS and Valkey, or finds them (`support.servers`)
 Reports = Sequence[pytest.TestReport | pytest.CollectReport]
@@ -46,6 +45,8 @@ def refused(report: pytest.TestReport | pytest.CollectReport) -> bool:
     """Whether a skip is one that this machine has no excuse for."""
     if report.nodeid.startswith(END_TO_END):
         return os.environ.get("E2E_REQUIRE") == "1"
+    if reason(report).startswith(OF_IMAGES):
+        return os.environ.get("REQUIRE_IMAGES") == "1"
     strict = os.environ.get("REQUIRE", "1" if shutil.which("go") else "0") == "1"
     return strict and not reason(report).startswith(ALLOWED)
 
@@ -58,7 +59,7 @@ def summary(reports: Reports) -> Iterator[str]:
     yield f"skipped: {len(reports)}"
     yield from (f"  {count} x {text}" for text, count in sorted(Counter(map(reason, reports)).items()))
     if any(map(refused, reports)):
-        yield "nothing may be skipped where Go is, or with REQUIRE=1 (end to end: E2E_REQUIRE=1): the run has failed"
+        yield "not to be skipped here (REQUIRE=1, or Go is there; E2E_REQUIRE=1; REQUIRE_IMAGES=1): the run has failed"
 
 
 def skip_if_unavailable() -> Generator[None, object, object]:

@@ -15,6 +15,9 @@ from tools.gomodules import UnavailableError
 
 def test_that_runs(): pass
 
+@pytest.mark.skip(reason="no Docker engine answers")
+def test_of_an_image(): pass
+
 @pytest.mark.parametrize("n", range(3))
 def test_without_its_server(n): pytest.skip("no  server\\nhere")
 
@@ -29,7 +32,7 @@ def engine(): raise UnavailableError("an engine: Go is not on this machine")
 def test_with_a_fixture_that_is_not_here(engine): pass
 """
 
-FAILED = "nothing may be skipped where Go is, or with REQUIRE=1 (end to end: E2E_REQUIRE=1): the run has failed"
+FAILED = "not to be skipped here (REQUIRE=1, or Go is there; E2E_REQUIRE=1; REQUIRE_IMAGES=1): the run has failed"
 CASES = {
     "a skip is listed": ("server", "0", 0, ["skipped: 3", "  3 x no server here"]),
     "a skip without excuse fails the run": ("server", "1", 1, ["skipped: 3", "  3 x no server here", FAILED]),
@@ -47,12 +50,20 @@ CASES = {
 @pytest.fixture(autouse=True)
 def alone(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
+    monkeypatch.delenv("REQUIRE_IMAGES", raising=False)
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # loading them all takes longer than the test
 
 
 @pytest.mark.parametrize(("only", "require", "status", "last"), CASES.values(), ids=CASES)
 def test_the_last_lines_of_a_run(pytester, monkeypatch, only, require, status, last):
     assert run(pytester, monkeypatch, require, "-k", only) == (status, last)
+
+
+@pytest.mark.parametrize(("required", "status", "failed"), [("0", 0, []), ("1", 1, [FAILED])])
+def test_a_skipped_image_fails_a_run_only_where_it_is_required(pytester, monkeypatch, required, status, failed):
+    monkeypatch.setenv("REQUIRE_IMAGES", required)
+    ended = run(pytester, monkeypatch, "1", "-k", "of_an_image")
+    assert ended == (status, ["skipped: 1", "  1 x no Docker engine answers", *failed])
 
 
 def test_the_last_lines_of_a_run_on_several_workers(pytester, monkeypatch):

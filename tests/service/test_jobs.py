@@ -60,13 +60,43 @@ async def test_a_live_lease_is_busy_for_the_time_it_has_left(jobs):
     assert 25 < busy.seconds_left <= 30
 
 
-async def test_a_claim_whose_answer_was_lost_is_made_again_and_counts_as_none(jobs, monkeypatch):
-    monkeypatch.setattr("agent_executor.services.jobs.once", lambda owner: owner)  # the second try of one call
+@pytest.fixture
+def one_claim(monkeypatch):
+    """All claims are tries of one."""
+    monkeypatch.setattr("agent_executor.services.jobs.once", lambda owner: owner)
+
+
+@pytest.mark.parametrize("lease", [LEASE, DEAD])
+async def test_a_claim_whose_answer_was_lost_is_made_again_and_counts_as_none(jobs, one_claim, lease):
     job = new_job()
-    first, second = await jobs.claim(job, **LEASE), await jobs.claim(job, **LEASE)
-    assert isinstance(first, Claimed)
-    assert isinstance(second, Claimed)
-    assert (second.epoch, second.failures) == (2, 0)
+    first, second = await jobs.claim(job, **lease), await jobs.claim(job, **LEASE)
+    assert (second.epoch, second.failures) == (first.epoch, first.failures) == (1, 0)
+    again = await jobs.reclaim(job.job_id, **LEASE)
+    assert (again.epoch, again.failures) == (1, 0)
+    assert await jobs.renew(job.job_id, 1, lease_seconds=30) == Lease(ours=True)
+
+
+async def test_a_claim_that_the_server_comes_to_late_does_not_take_what_was_given_back(jobs, one_claim):
+    released, failed, answered = (new_job() for _ in range(3))
+    for job in (released, failed, answered):
+        await jobs.claim(job, **LEASE)
+    await jobs.release(released.job_id, 1)
+    await jobs.fail_attempt(failed.job_id, 1, {})
+    await jobs.interrupt(answered.job_id, 1, {}, event(answered.job_id, "interrupted/1"))
+    await jobs.resume(answered.job_id, "e", 1)
+    for job in (released, failed, answered):
+        assert await jobs.claim(job, **LEASE) == await jobs.reclaim(job.job_id, **LEASE) == Busy(0.0)
+        assert (await jobs.claim(job, owner="pod-2", lease_seconds=30)).epoch == 2
+
+
+async def test_strays_whose_answer_was_lost_are_taken_again_and_count_as_none(jobs, one_claim):
+    abandoned = new_job()
+    await jobs.enqueue(abandoned)
+    for _ in range(2):
+        (taken,) = await jobs.take_strays(**LEASE, older_than=0)
+        assert (taken.job_id, taken.epoch, taken.failures) == (abandoned.job_id, 1, 0)
+    await jobs.release(abandoned.job_id, 1)
+    assert not await jobs.take_strays(**LEASE, older_than=0)
 
 
 async def test_a_job_that_is_to_be_cancelled_does_not_wait_for_a_person(jobs):

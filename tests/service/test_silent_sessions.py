@@ -1,7 +1,10 @@
 """A session of PostgreSQL that takes every packet and never answers: neither the kernel nor the server notices."""
 
 import asyncio
+import contextlib
 import functools
+import os
+import signal
 import time
 from types import SimpleNamespace
 
@@ -53,6 +56,45 @@ async def test_a_statement_goes_on_over_another_session(pool, proxy):
     async with asyncio.timeout(4):
         assert (await Jobs(pool, answer=0.5).get(job_id)).state == "running"
     assert proxy.connections >= 2
+
+
+@contextlib.asynccontextmanager
+async def stopped(dsn):
+    """The sessions that there are do nothing inside the block; after it they do what they were asked, and are gone."""
+    async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as asking:
+
+        async def pids():
+            rows = await asking.execute("SELECT pid FROM pg_stat_activity WHERE application_name = 'agent-executor'")
+            return {pid for (pid,) in await rows.fetchall()}
+
+        silent = await pids()
+        for pid in silent:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in silent:
+                os.kill(pid, signal.SIGCONT)
+        async with asyncio.timeout(10):
+            while silent & await pids():
+                await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+async def test_a_claim_that_a_silent_session_makes_after_all_takes_the_job_from_nobody(migrated, given_back):
+    async with database.pool(migrated.dsn, schema="agent_executor", size=1) as pool:
+        await claimed(pool)
+        table, asked = Jobs(pool), new_job()
+        async with stopped(migrated.dsn):
+            taken = await table.claim(asked, owner="pod-1", lease_seconds=2.0)  # as prepared
+            assert (taken.epoch, taken.failures) == (1, 0)
+            if given_back:
+                assert await table.release(asked.job_id, 1)
+        if not given_back:
+            assert (await table.renew(asked.job_id, 1, lease_seconds=30)).ours
+        else:
+            again = await table.claim(asked, **LEASE)
+            assert (again.epoch, again.failures) == (2, 0)
 
 
 async def test_idle_sessions_are_not_asked_one_after_the_other(pool, proxy):

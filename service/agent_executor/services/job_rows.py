@@ -9,7 +9,7 @@ from agent_executor.services.outbox import event_of
 
 
 def once(owner: str) -> str:
-    """A name for one claim: if its connection is lost after the commit, its second try knows that it has the job."""
+    """A name for one claim: however often it is made, and however late, it takes the job once."""
     return f"{owner}/{uuid.uuid4().hex[:8]}"
 
 

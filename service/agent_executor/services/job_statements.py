@@ -23,7 +23,8 @@ RETURNING job_id
 """
 
 _LEND = f"""
-    state = 'running', owner = %(owner)s, epoch = job.epoch + 1,
+    state = 'running', owner = %(owner)s,
+    epoch = job.epoch + (job.owner IS DISTINCT FROM %(owner)s)::int,  -- one claim, one epoch, however often it is made
     lease_expires = now() + make_interval(secs => %(lease)s),
     failures = job.failures + (job.state = 'running' AND job.owner IS DISTINCT FROM %(owner)s)::int,  -- its owner died
     -- A row that was being made when this began is younger than this.
@@ -31,8 +32,12 @@ _LEND = f"""
     seconds_before = {_seconds_spent("job.")}, clock_started_at = now()
 """
 _TAKE = f"{_LEND}, updated_at = now()"
-# A name is of one claim: the same again is the second try of a claim whose answer was lost.
-_FREE = "(job.state = 'queued' OR job.state = 'running' AND (job.lease_expires < now() OR job.owner = %(owner)s))"
+# A name is of one claim: the same again is its second try, or its first, which nobody waits for any more and the server
+# has come to late. A job that was given back keeps the name, so that the latter takes it for nobody.
+_FREE = """(
+    job.state = 'queued' AND job.owner IS DISTINCT FROM %(owner)s
+    OR job.state = 'running' AND (job.lease_expires < now() OR job.owner = %(owner)s)
+)"""
 
 # The newest event of a job is the one that said how it ended, or that it waits.
 _LAST_EVENT = """
@@ -82,8 +87,8 @@ WITH claimed AS (UPDATE jobs AS job SET {_TAKE} WHERE job_id = %(job_id)s AND {_
 # The time of the last change stays: should this worker die too, the job is as old as it was.
 TAKE_STRAYS = f"""
 WITH stray AS (
-    SELECT job_id FROM jobs
-    WHERE state IN ('queued', 'running') AND (state = 'queued' OR lease_expires < now())
+    SELECT job_id FROM jobs AS job
+    WHERE state IN ('queued', 'running') AND {_FREE}
         AND (
             cancel_requested AND updated_at < now() - make_interval(secs => %(grace)s)
             OR NOT cancel_requested AND updated_at < now() - make_interval(secs => %(age)s)
@@ -101,7 +106,7 @@ UPDATE jobs SET lease_expires = now() + make_interval(secs => %(lease)s) WHERE {
 """
 
 RELEASE = f"""
-UPDATE jobs SET state = 'queued', owner = NULL, lease_expires = NULL, {_STOP_CLOCK}, failures = failures + %(failed)s,
+UPDATE jobs SET state = 'queued', lease_expires = NULL, {_STOP_CLOCK}, failures = failures + %(failed)s,
     error = coalesce(%(error)s, error), updated_at = now()
 WHERE {_OURS}
 RETURNING failures
@@ -109,7 +114,7 @@ RETURNING failures
 
 INTERRUPT = f"""
 WITH ended AS (
-    UPDATE jobs SET state = 'interrupted', owner = NULL, lease_expires = NULL, {_STOP_CLOCK},
+    UPDATE jobs SET state = 'interrupted', lease_expires = NULL, {_STOP_CLOCK},
         interrupts = interrupts + 1, interrupt = %(payload)s, resume = NULL, updated_at = now(),
         interrupted_at = (
             SELECT max(checkpoint_id) FROM checkpoints WHERE thread_id = %(job_id)s AND checkpoint_ns = ''

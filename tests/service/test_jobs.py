@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from agent_executor.models.jobs import Busy, Claimed, Event, Finished, Lease, NewJob
-from agent_executor.services import database
+from agent_executor.services import database, sessions
 from agent_executor.services.jobs import Jobs
 from tests.support.servers import unique
 
@@ -143,6 +143,45 @@ async def test_a_worker_that_lost_its_lease_changes_nothing(jobs):
     assert await jobs.interrupt(job.job_id, 1, {}, event(job.job_id, "interrupted")) is False
     assert await jobs.renew(job.job_id, 2, lease_seconds=60) == Lease(ours=True)
     assert await jobs.finish(job.job_id, 2, "completed", event(job.job_id))
+
+
+def told(job_id):
+    """An event that no other attempt makes."""
+    return event(job_id, "told", payload=unique("").encode())
+
+
+ENDS = {
+    "finish": lambda jobs, job_id, it: jobs.finish(job_id, 1, "completed", it, result={"output": 1}),
+    "fail": lambda jobs, job_id, it: jobs.finish(job_id, 1, "failed", it, error={}),
+    "interrupt": lambda jobs, job_id, it: jobs.interrupt(job_id, 1, [], it),
+    "release": lambda jobs, job_id, it: jobs.release(job_id, 1),
+    "fail_attempt": lambda jobs, job_id, it: jobs.fail_attempt(job_id, 1, {"type": "overloaded"}),
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+async def test_an_end_whose_answer_was_lost_is_known_as_ours_and_counts_once(jobs, pool, end, monkeypatch):
+    """Its first try waits for the row longer than for an answer, and then commits after all, before its second."""
+    once, late = new_job(), new_job()
+    for job in (once, late):
+        await jobs.claim(job, **LEASE)
+    ours = told(once.job_id)
+    assert [await end(jobs, once.job_id, ours) for _ in range(2)] == [True, True]
+    used = sessions.used
+    monkeypatch.setattr(sessions, "used", lambda pool, patience, _: used(pool, patience, 0.5))
+    async with pool.connection() as locker, locker.transaction():
+        await locker.execute("SELECT FROM jobs WHERE job_id = %s FOR UPDATE", (late.job_id,))
+        ending = asyncio.create_task(end(jobs, late.job_id, told(late.job_id)))
+        await asyncio.sleep(0.8)
+    assert await ending
+
+
+@pytest.mark.parametrize("end", [ENDS["finish"], ENDS["interrupt"]])
+async def test_another_end_of_the_same_attempt_is_not_that_which_was_stored(jobs, end):
+    job = new_job()
+    await jobs.claim(job, **LEASE)
+    assert await end(jobs, job.job_id, told(job.job_id))
+    assert not await end(jobs, job.job_id, told(job.job_id))
 
 
 async def test_a_finished_job_answers_with_the_event_that_it_ended_with(jobs):

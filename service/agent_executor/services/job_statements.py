@@ -105,10 +105,12 @@ RENEW = f"""
 UPDATE jobs SET lease_expires = now() + make_interval(secs => %(lease)s) WHERE {_OURS} RETURNING cancel_requested
 """
 
+# Only an epoch's own worker gives its job back: one that waits was given back by the first try, and counts once.
 RELEASE = f"""
-UPDATE jobs SET state = 'queued', lease_expires = NULL, {_STOP_CLOCK}, failures = failures + %(failed)s,
+UPDATE jobs SET state = 'queued', lease_expires = NULL, {_STOP_CLOCK},
+    failures = failures + %(failed)s * (state = 'running')::int,
     error = coalesce(%(error)s, error), updated_at = now()
-WHERE {_OURS}
+WHERE job_id = %(job_id)s AND epoch = %(epoch)s AND state IN ('running', 'queued')
 RETURNING failures
 """
 
@@ -148,6 +150,13 @@ UPDATE jobs SET cancel_requested = true, updated_at = now(),
     state = CASE state WHEN 'interrupted' THEN 'queued' ELSE state END
 WHERE job_id = %(job_id)s AND finished_at IS NULL
 RETURNING state
+"""
+
+# After an end that found its job no longer running: the very same event tells that it was this end, whose answer was
+# lost. A statement of its own, as it has to see what was committed while the other waited for the row.
+TOLD = """
+SELECT FROM outbox
+WHERE event_id = %(event_id)s AND payload = %(event_payload)s AND headers = %(event_headers)s
 """
 
 OUTCOME = f"""

@@ -125,7 +125,7 @@ class Jobs:
         try:
             await self._writer.store(rows, linger=False)
         except LeaseLost:
-            return False
+            return await self._told(event)
         return True
 
     async def interrupt(self, job_id: str, epoch: int, payload: Any, event: Event) -> bool:
@@ -135,7 +135,7 @@ class Jobs:
             False if it was not ours any more, or is to be cancelled: `renew` tells which.
         """
         parameters = {**parameters_of(event), "job_id": job_id, "epoch": epoch, "payload": jsonb(payload)}
-        return bool(await self._rows(sql.INTERRUPT, parameters))
+        return bool(await self._rows(sql.INTERRUPT, parameters)) or await self._told(event)
 
     async def question(self, job_id: str, resume_id: str) -> Question | None:
         """What a job waits for, as an event that may answer it finds it; None if the job is not known."""
@@ -206,6 +206,9 @@ class Jobs:
             if found := claim_result((await self._rows(statement, parameters, max(seconds, SHORTEST)))[0]):
                 return found
         return Busy(1.0)
+
+    async def _told(self, event: Event) -> bool:
+        return bool(await self._rows(sql.TOLD, parameters_of(event)))
 
     async def _state(self, rows: Sequence[Mapping[str, Any]], job_id: str) -> State | None:
         if not rows:

@@ -126,6 +126,22 @@ async def test_a_renewal_is_in_time_and_frees_what_waits_longer(pool, proxy):
         assert (await waiting).state == "running"
 
 
+async def test_the_server_does_not_go_on_with_what_nobody_waits_for(pool, migrated):
+    job_id = await claimed(pool)
+    async with await psycopg.AsyncConnection.connect(migrated.dsn) as locker:
+        await locker.execute("SELECT FROM agent_executor.jobs WHERE job_id = %s FOR UPDATE", (job_id,))
+        with pytest.raises(Silent):
+            await Jobs(pool, answer=0.3).release(job_id, 1)
+        async with asyncio.timeout(10):
+            while await waiting_for_locks(locker):
+                await asyncio.sleep(0.05)
+
+
+async def waiting_for_locks(connection):
+    found = await connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+    return (await found.fetchone())[0]
+
+
 async def test_an_answer_that_comes_is_waited_for(pool):
     async with database.connection(pool, seconds=5) as connection:
         await connection.execute("SELECT pg_sleep(0.5)")

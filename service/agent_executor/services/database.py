@@ -26,6 +26,9 @@ POOL_SECONDS = 10.0  # to wait for a free connection, or for a server that is aw
 SILENCE_SECONDS = 10  # after which unanswered packets mean that the server is gone
 STATEMENT_SECONDS = 30
 ANSWER_SECONDS = 10.0  # of a session for one statement, nearly all of which take milliseconds
+# Nobody waits for the statement of a session that was ended: it is not to go on waiting for a lock, or a standby, while
+# there is a second try. PostgreSQL knows the setting from version 14 on.
+ABANDONED = {"client_connection_check_interval": "1s"}
 LONGEST_SECONDS = STATEMENT_SECONDS + 5.0  # after which not even the server's own timeout works
 # Every statement here finds its rows by their keys, and is planned once per connection. Left alone, PostgreSQL plans
 # the wide ones anew for every job (a quarter of a millisecond), and keeps plans that read all of a table which was
@@ -54,7 +57,7 @@ def pool(dsn: str, *, schema: str, size: int) -> AsyncConnectionPool:
         schema: the only entry of the search path, whatever its name.
         size: connections at most; they are opened as they are needed.
     """
-    settings = {"search_path": _escaped(schema), "statement_timeout": f"{STATEMENT_SECONDS}s", **PLANS}
+    settings = {"search_path": _escaped(schema), "statement_timeout": f"{STATEMENT_SECONDS}s", **ABANDONED, **PLANS}
     return AsyncConnectionPool(
         conninfo.make_conninfo(
             dsn,

@@ -126,6 +126,29 @@ async def test_a_renewal_is_in_time_and_frees_what_waits_longer(pool, proxy):
         assert (await waiting).state == "running"
 
 
+async def test_a_statement_that_waits_for_a_lock_ends_no_other_and_costs_no_session_in_use(migrated):
+    async with database.pool(migrated.dsn, schema="agent_executor", size=3) as pool:
+        job_id = await claimed(pool)
+        await asyncio.gather(*(slow(pool, 0.3) for _ in range(3)))  # so that it is full
+        made = pool.get_stats()["connections_num"]
+        async with await psycopg.AsyncConnection.connect(migrated.dsn) as locker:
+            await locker.execute("LOCK TABLE agent_executor.jobs")
+            at_work = asyncio.create_task(slow(pool, 2.5))
+            asked = asyncio.create_task(Jobs(pool, answer=1.0).get(job_id))
+            for _ in range(7):
+                await asyncio.sleep(0.2)
+                await slow(pool, 0)
+        assert (await asked).state == "running"
+        await asyncio.wait_for(at_work, 3)
+        assert pool.get_stats()["connections_num"] - made <= 1
+
+
+async def slow(pool, seconds):
+    """Once: with another session it would have to be retried."""
+    async with database.connection(pool) as connection:
+        await connection.execute("SELECT pg_sleep(%s)", (float(seconds),))
+
+
 async def test_the_server_does_not_go_on_with_what_nobody_waits_for(pool, migrated):
     job_id = await claimed(pool)
     async with await psycopg.AsyncConnection.connect(migrated.dsn) as locker:

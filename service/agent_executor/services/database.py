@@ -76,6 +76,7 @@ def pool(dsn: str, *, schema: str, size: int) -> AsyncConnectionPool:
         reconnect_timeout=RECONNECT_SECONDS,
         # Prepared at the first use: every statement here is one of a few, used for every job.
         kwargs={"autocommit": True, "prepare_threshold": 0},
+        configure=sessions.answered,
         name="agent-executor",
     )
 
@@ -102,7 +103,7 @@ async def retried(pool: AsyncConnectionPool[Any], work: Callable[[], Awaitable[T
         raise  # the server is away, and has been waited for
     except sessions.Silent:
         done = await work()
-        sessions.end(pool, asked_before=began)  # the server answers, but not to whom has waited for longer than this
+        await sessions.end_unheard(pool, asked_before=began)  # the server answers, but not to them
         return done
     except psycopg.OperationalError as error:
         if is_away(error):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import socket
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +19,9 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 Connection = psycopg.AsyncConnection[Any]
+
+LOOK_SECONDS = 1.0
+AT_WORK = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s) AND state = 'active'"
 
 
 class Silent(psycopg.OperationalError):
@@ -67,6 +71,13 @@ class Use:
 
 
 _uses: dict[Connection, Use] = {}
+_answered: weakref.WeakKeyDictionary[Connection, float] = weakref.WeakKeyDictionary()  # when each did last
+_doubted: weakref.WeakKeyDictionary[AsyncConnectionPool[Any], float] = weakref.WeakKeyDictionary()  # who did not since
+
+
+async def answered(connection: Connection) -> None:
+    """A session is known to be alive: it has just been made, or has answered."""
+    _answered[connection] = asyncio.get_running_loop().time()
 
 
 @contextlib.asynccontextmanager
@@ -74,15 +85,16 @@ async def used(pool: AsyncConnectionPool[Any], patience: float | None, seconds: 
     """A connection of the pool for the block; raises Silent when it has not answered after so many seconds."""
     task = asyncio.current_task()
     asked = task.cancelling() if task else 0
-    connection = await pool.getconn(patience)
+    connection = await _trusted(pool, patience)
     use = _uses[connection] = Use(pool, connection, seconds)
     try:
         if task and task.cancelling() > asked:  # the pool keeps one to itself that comes as it gives a connection
             raise asyncio.CancelledError
         yield connection
+        await answered(connection)
     except psycopg.OperationalError as error:
         if use.ended:
-            await pool.drain()  # idle sessions would mostly be as silent, one deadline after the other
+            _doubted[pool] = max(use.since, _doubted.get(pool, use.since))
             raise Silent(f"no answer within {seconds:g} s") from error
         raise
     finally:
@@ -91,6 +103,17 @@ async def used(pool: AsyncConnectionPool[Any], patience: float | None, seconds: 
         if use.ended:
             connection.pgconn.finish()
         await pool.putconn(connection)  # which closes one that is in the middle of something
+
+
+async def _trusted(pool: AsyncConnectionPool[Any], patience: float | None) -> Connection:
+    # Sessions that have been idle since before a silent one was asked are mostly as silent, one deadline after the
+    # other. Whoever has answered meanwhile is not: then one statement was slow, and is nobody else's trouble.
+    while True:
+        connection: Connection = await pool.getconn(patience)
+        if pool not in _doubted or _answered[connection] >= _doubted[pool]:
+            return connection
+        connection.pgconn.finish()
+        await pool.putconn(connection)
 
 
 @contextlib.contextmanager
@@ -104,14 +127,31 @@ def paused(connection: Connection) -> Iterator[None]:
         use.begin()
 
 
-def end(pool: AsyncConnectionPool[Any], *, asked_before: float | None = None) -> bool:
-    """End the sessions of a pool that have not answered; those asked before a time of the loop's clock, or all.
+def end(pool: AsyncConnectionPool[Any]) -> bool:
+    """End all sessions of a pool that have not answered.
 
     Returns:
         Whether there was any.
     """
-    found = [use for use in _uses.values() if use.pool is pool and use.asks]
-    late = [use for use in found if asked_before is None or use.since <= asked_before]
-    for use in late:
+    found = _asking(pool)
+    for use in found:
         use.end()
-    return bool(late)
+    return bool(found)
+
+
+async def end_unheard(pool: AsyncConnectionPool[Any], *, asked_before: float) -> None:
+    """End sessions asked before a time of the loop's clock that the server, which is to answer, does not work for."""
+    late = {use: use.since for use in _asking(pool) if use.since <= asked_before}
+    if not late:
+        return
+    with contextlib.suppress(psycopg.OperationalError):  # then each has its own deadline
+        async with used(pool, LOOK_SECONDS, LOOK_SECONDS) as connection:
+            rows = await connection.execute(AT_WORK, [[use.connection.pgconn.backend_pid for use in late]])
+            at_work = {pid for (pid,) in await rows.fetchall()}
+        for use, since in late.items():
+            if use.asks and use.since == since and use.connection.pgconn.backend_pid not in at_work:
+                use.end()
+
+
+def _asking(pool: AsyncConnectionPool[Any]) -> list[Use]:
+    return [use for use in _uses.values() if use.pool is pool and use.asks]

@@ -11,12 +11,14 @@ import sys
 import time
 import weakref
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from agent_executor.core.builder import MCP_SECONDS, Builder, _check_dependencies
+from agent_executor.core.tools import scripted
 from agent_executor.errors import PermanentError
 from agent_executor.models import bounds
 from agent_executor.models.definition import digest, parse
@@ -216,6 +218,34 @@ async def test_a_build_that_takes_too_long_says_at_which_tool() -> None:
         "tool_definitions[1]: was not described yet when 0.2 s were over for all tools",
     )
     assert tools.ended.is_set()
+
+
+class Wide(FakeTools):
+    """Tools with a choice of thousands, as a line of script can have."""
+
+    async def describe(self, script: str, **_: Any) -> Any:
+        spec = await super().describe(script, where=script)
+        return replace(spec, args_schema={"type": "object", "properties": {"a": {"enum": ["v"] * 6000}}})
+
+
+async def test_tools_whose_arguments_are_too_much_together_are_refused_before_the_next_is_described() -> None:
+    tools = Wide()
+    definition = graphs.agent(graphs.ECHO, scripts={f"t{i}": "x" for i in range(200)})
+    with pytest.raises(PermanentError) as refused:
+        await builder(tools).build(definition)
+    why = "with it the arguments of all tools have more than 20000 values in their schemas, and fewer would be right"
+    assert (refused.value.type, refused.value.message) == ("invalid_definition", f"tool_definitions[3]: {why}")
+    assert len(tools.described) == 4
+
+
+async def test_the_tools_of_servers_count_too() -> None:
+    async def ask(*_: Any) -> list[Any]:
+        return [scripted("t", "x", await Wide().describe("x"), FakeTools())]
+
+    servers = [{"name": f"s{i}", "mcp": {"url": f"https://{i}.example.com"}} for i in range(4)]
+    definition = {**graphs.agent(graphs.ECHO), "tool_definitions": servers}
+    with pytest.raises(PermanentError, match=r": tool_definitions\[3\]: with it .* more than 20000 values"):
+        await Builder(graphs.configured(), lambda: None, FakeTools(), mcp=ask).build(definition)
 
 
 def agent(**tool: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.models.parts import Mcp
-from agent_executor.services import built_in, mcp, web
+from agent_executor.services import built_in, mcp, schemas, web
 from agent_executor.settings import Settings
 from tests.service.test_schemas import bomb
 
@@ -133,6 +133,16 @@ async def test_a_schema_that_means_a_huge_one(port: int) -> None:
         "the JSON schema of the tool 'grow' cannot be used: with its references replaced it has more than 10000 values"
     )
     assert caught.value.message == f"{PATH}.url: {why}"
+
+
+async def test_a_server_whose_tools_are_too_much_together(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schemas, "ALL_VALUES", 50)
+
+    with pytest.raises(PermanentError) as caught:
+        await ask(port, "/mcp")
+
+    why = "cannot be used: with it the arguments of all tools have more than 50 values in their schemas"
+    assert caught.value.message == f"{PATH}.url: the JSON schema of the tool 'fail' {why}"
 
 
 async def test_only_the_tools_that_were_named(port: int) -> None:

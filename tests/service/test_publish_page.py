@@ -10,6 +10,7 @@ import pytest
 from agent_executor.models import bounds
 from agent_executor.models.jobs import State
 from agent_executor.models.parts import Config, ScriptedCall, StateField, Turn
+from agent_executor.services import schemas
 from agent_executor.services.tools.runner import ToolRunner
 from agent_executor.services.tools.specs import Limits
 from tests.support import graphs
@@ -62,6 +63,13 @@ def test_the_pages_bounds_are_those_that_hold() -> None:
         "`state_schema`, of all nodes together": f"{bounds.FIELDS}",
         "`dependencies` of a tool": f"{bounds.DEPENDENCIES}",
         "`script` of a scripted model, and `tool_calls` of one turn": f"{bounds.TURNS} and {bounds.CALLS}",
+        "values in the JSON schemas of all tools' arguments, keys and the "
+        f"{schemas.TOOL} that each tool counts among them; of one tool": (
+            f"{schemas.ALL_VALUES:,}; {schemas.MOST_VALUES:,}"
+        ),
+        "characters in them, and in the tools' descriptions; of one tool's schema": (
+            f"{schemas.ALL_CHARACTERS:,}; {schemas.MOST_CHARACTERS:,}"
+        ),
         "characters of a name, a node's `id`, the `version`, a model's name": f"{bounds.NAME}",
     }
     assert f"{bounds.ENTRIES:,} entries" in PAGE

@@ -22,6 +22,7 @@ from agent_executor.core.context import ToolRunner
 from agent_executor.errors import PermanentError, shown
 from agent_executor.models import definition as definitions
 from agent_executor.models.parts import Definition, Mcp, ToolDefinition
+from agent_executor.services import schemas
 from agent_executor.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,12 +106,13 @@ class Builder:
     async def _toolbox(self, definition: Definition) -> "dict[str, list[BaseTool]]":
         """What each tool name stands for."""
         tools = {"http_request": [self._http_request]} if self._http_request else {}
-        path = ""
+        path, budget = "", schemas.Budget()
         try:
             async with asyncio.timeout(self._seconds) as clock:
                 for i, tool in enumerate(definition.tool_definitions):
                     path = f"tool_definitions[{i}]"
                     tools[tool.name] = await self._tools(tool, path)
+                    toolbox.afford(tools[tool.name], budget, path)
         except TimeoutError:
             if not clock.expired():
                 raise

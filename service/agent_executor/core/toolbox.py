@@ -7,9 +7,10 @@ of a server, which stands for all its tools.
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from agent_executor.errors import shown
+from agent_executor.errors import PermanentError, shown
 from agent_executor.models.definition import config_path
 from agent_executor.models.parts import BUILT_IN, FILE_TOOLS, Definition, Node
+from agent_executor.services import schemas
 
 if TYPE_CHECKING:
     from langchain_core.tools import BaseTool
@@ -32,6 +33,15 @@ def faults(definition: Definition, raw: Mapping[str, Any], tools: Tools) -> Iter
         for name in sorted(node.config.interrupt_on.keys() - BUILT_IN - _stoppable(definition, node, tools)):
             right = "a tool or a tool server of it would be right"
             yield f"{where}.interrupt_on: {shown(name)} is no tool that this agent has, and {right}"
+
+
+def afford(tools: Sequence["BaseTool"], budget: schemas.Budget, path: str) -> None:
+    """Take from the definition's budget what these tools cost; `PermanentError` with the path if that is too much."""
+    for tool in tools:
+        try:
+            budget.take(tool.args_schema, tool.description)
+        except schemas.Unusable as error:
+            raise PermanentError("invalid_definition", f"{path}: {error}, and fewer would be right") from None
 
 
 def _doubled(node: Node, path: str, tools: Tools) -> Iterator[str]:

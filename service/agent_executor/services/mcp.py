@@ -45,8 +45,9 @@ async def tools_of(
     except (*TROUBLE, httpx.InvalidURL) as error:
         raise _classified(error, f"{path}.url") from error
     chosen = found if server.tools is None else _chosen(found, server.tools, path)
+    budget = schemas.Budget()
     for tool in chosen:
-        _make_plain(tool, path)
+        _make_plain(tool, path, budget)
     return chosen
 
 
@@ -60,9 +61,10 @@ def _chosen(found: Sequence[BaseTool], names: Sequence[str], path: str) -> list[
     return [by_name[name] for name in names]
 
 
-def _make_plain(tool: BaseTool, path: str) -> None:
+def _make_plain(tool: BaseTool, path: str, budget: schemas.Budget) -> None:
     try:
         tool.args_schema = schemas.plain(cast("dict[str, Any]", tool.args_schema))
+        budget.take(tool.args_schema, tool.description)  # of one server here: it may offer thousands
     except schemas.Unusable as error:
         message = f"{path}.url: the JSON schema of the tool {shown(tool.name)} cannot be used: {error}"
         raise PermanentError("invalid_definition", message) from None

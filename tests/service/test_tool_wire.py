@@ -5,6 +5,8 @@ import dataclasses
 import json
 import math
 import os
+import time
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +127,50 @@ FIELDS += [
 def test_no_fields_of_a_message_raise_anything_else(type_: str, fields: dict[str, Any]) -> None:
     with contextlib.suppress(wire.Garbage):
         wire.unpack(json.dumps({wire.MESSAGE: {"type": type_, "data": fields}}).encode())
+
+
+MOST = 32 << 20
+SIZE = 4 << 20
+PROLIFIC = {
+    "lists": b"[],",
+    "objects": b"{},",
+    "objects that hold one thing": b'{"":0},',
+    "numbers": b"7,",
+    "texts": b'"",',
+    "texts with quotes in them": b'"\\\\\\"",',
+}
+
+
+@pytest.mark.parametrize("part", PROLIFIC.values(), ids=PROLIFIC)
+def test_what_would_take_too_much_memory_is_refused_before_it_is_made(part: bytes) -> None:
+    body = b'{"update":{"log":[' + part * (SIZE // len(part)) + b"0]}}"
+    tracemalloc.start()
+    try:
+        with pytest.raises(wire.Garbage, match=f"more values than a tool may return: .* than {MOST} bytes"):
+            wire.unpack(body, MOST)
+        assert tracemalloc.get_traced_memory()[1] < 2 * SIZE
+    finally:
+        tracemalloc.stop()
+
+
+PLAIN = {
+    "a text of commas and brackets": json.dumps({"content": "[{,}]" * 800_000}).encode(),
+    "a text of quotes": json.dumps({"content": '",["' * 500_000}).encode(),
+    "a file of many lines": json.dumps({"content": ["another line, 20 cha"] * 170_000}).encode(),
+    "a table": json.dumps({"content": [{"id": i, "name": f"row {i}", "value": 0.5} for i in range(40_000)]}).encode(),
+}
+
+
+@pytest.mark.parametrize("body", PLAIN.values(), ids=PLAIN)
+def test_what_is_large_and_plain_is_taken(body: bytes) -> None:
+    assert wire.unpack(body, MOST) == json.loads(body)
+
+
+@pytest.mark.parametrize("end", [b"", b"\\", b'"'], ids=["open", "open with a backslash", "closed"])
+def test_a_text_is_weighed_in_one_go_wherever_it_ends(end: bytes) -> None:
+    began = time.process_time()
+    assert not wire._weighs_more(b'["' + b'\\"' * (SIZE // 2) + end, MOST)
+    assert time.process_time() - began < 2
 
 
 def test_a_serialised_constructor_stays_a_dict() -> None:

@@ -280,6 +280,19 @@ async def test_two_tools_in_one_script_are_refused_with_the_path(runner: ToolRun
         await runner.describe(source, where="tools[1]")
 
 
+MANY = r"""import os
+    body = b'{"update":{"log":[' + b'[],' * 1_390_000 + b'[]]}}'
+    frame = memoryview(len(body).to_bytes(4, "big") + body)
+    while frame: frame = frame[os.write(3, frame[:65536]) :]"""
+
+
+async def test_an_answer_that_would_take_much_memory_is_refused_as_a_large_one_is(runner: ToolRunner) -> None:
+    answer = await call(runner, script("def t() -> str:", MANY))
+
+    why = "its answer has more values than a tool may return: they would take more than 33554432 bytes"
+    assert answer == Content(f"The tool failed: {why}", "error")
+
+
 async def test_one_call_sees_nothing_of_another(runner: ToolRunner) -> None:
     source = script("def t() -> str:", "seen.append(1); return str(len(seen))", "seen = []\n@tool")
 

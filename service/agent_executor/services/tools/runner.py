@@ -26,6 +26,7 @@ INVALID = "invalid_definition"
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 TEXT_CHARACTERS = 20_000
 DESCRIBE_SECONDS = 15.0
+OBJECTS = 8  # times the bytes of an answer for what Python makes of it: by default what a job's state may take
 
 
 class ToolRunner:
@@ -122,7 +123,8 @@ class ToolRunner:
             raise wire.Garbage(
                 f"its answer is larger than the {self._limits.output_bytes} bytes that a tool may return"
             )
-        return await asyncio.to_thread(wire.unpack, await worker.reader.readexactly(size))
+        body = await worker.reader.readexactly(size)
+        return await asyncio.to_thread(wire.unpack, body, OBJECTS * self._limits.output_bytes)
 
 
 def _room(limits: Limits) -> int:

@@ -7,6 +7,7 @@ dict that really has a key like that travels as a `$dict` of pairs.
 
 import dataclasses
 import json
+import re
 import struct
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 MESSAGE, PAIRS = "$message", "$dict"
 DEPTH: Final = 64  # deeper than any state; far below where recursion ends
 HEAD: Final = struct.Struct(">I")
+# What Python makes of four megabytes of `[],` takes two hundred (seen), and `decode` copies what holds others. So a
+# body is weighed by what stands in it: a list or object, a string, a comma and the value before it.
+HOLDER, STRING, COMMA = 256, 64, 32
+_PART: Final = re.compile(rb'[^"]++|"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 
 
 class Garbage(ValueError):  # noqa: N818  # what it is, not that it is an error
@@ -36,14 +41,35 @@ def length(head: bytes) -> int:
     return int(HEAD.unpack(head)[0])
 
 
-def unpack(body: bytes) -> Any:
-    """The value of a frame's body; `Garbage` for anything else. NaN and infinities become None."""
+def unpack(body: bytes, most: int | None = None) -> Any:
+    """The value of a frame's body; `Garbage` for anything else. NaN and infinities become None.
+
+    Python's objects for it may take about `most` bytes, beside the text in it; None: of the service's own frames.
+    """
+    if most is not None and _weighs_more(body, most):
+        raise Garbage(f"its answer has more values than a tool may return: they would take more than {most} bytes")
     try:
         return decode(json.loads(body, parse_constant=lambda _: None))
     except Garbage:
         raise
     except (ValueError, RecursionError) as error:  # JSON, UTF-8 and pydantic errors are ValueErrors
         raise Garbage("it sent no valid answer") from error
+
+
+def _weighs_more(body: bytes, most: int) -> bool:
+    if _weight(body) + body.count(b'"') * STRING // 2 <= most:  # what stands within a string only makes it more
+        return False
+    weight = 0
+    for found in _PART.finditer(body):
+        part = found[0]
+        weight += STRING if part[0] == 0x22 else _weight(part)
+        if weight > most:
+            return True
+    return False
+
+
+def _weight(part: bytes) -> int:
+    return (part.count(b"[") + part.count(b"{")) * HOLDER + part.count(b",") * COMMA
 
 
 def encode(value: Any) -> Any:

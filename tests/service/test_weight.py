@@ -52,6 +52,14 @@ async def test_an_edit_that_would_be_too_big_is_never_made(
     assert not made
 
 
+async def test_an_edit_of_one_place_that_is_there_many_times_makes_nothing() -> None:
+    call = graphs.call("edit_file", file_path="/a", old_string="x", new_string="b" * 900)
+    turns = [graphs.calls(write("/a", 500)), graphs.calls(call), DONE]
+    result = await bench().result(graphs.agent(graphs.plan(*turns)))
+    assert "appears 500 times" in result["messages"][4]["content"]
+    assert result["files"]["/a"]["content"] == ["x" * 500]
+
+
 async def test_one_wide_character_widens_the_whole_file() -> None:
     turns = [graphs.calls(write("/a", 120_000)), DONE]
     grows = [turns[0], graphs.calls(edit("/a", "x" * 119_999, "\U0001f600" + "x" * 119_998)), DONE]

@@ -30,6 +30,8 @@ def _edited(args: Mapping[str, Any], files: Mapping[str, Any]) -> int:
         return 0  # as the tool is going to say
     if not isinstance(content, str) or not (count := content.count(old)):
         return 0
+    if count > 1 and not args.get("replace_all"):
+        return 0  # the tool only says how often it is there
     plain = content.isascii() and new.isascii()
     growth = count * (_size(new, plain) - _size(old, plain))
     return max(growth + _size(content, plain) - _size(content, content.isascii()), 0)

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 from deepagents.backends.utils import compile_grep_include_glob
+from langchain_core.tools import StructuredTool
 
 from agent_executor.core import globs, streaming
+from agent_executor.core.builder import Builder
 from tests.support import graphs
 from tests.support.graphs import Bench, FakeTools
 
@@ -100,6 +102,31 @@ async def test_grep_searches_for_a_text_and_not_for_an_expression() -> None:
 async def test_a_script_of_the_name_takes_any_pattern() -> None:
     message = await answer("glob", {DEEP: "x"}, scripts={"glob": "script"}, q="", pattern="**/a/" * 4 + "b")
     assert message["content"] == "done"
+
+
+FREE = [{"pattern": "x", "max_count": 50_000}, {"pattern": "x", "glob": "{1..9}.txt"}]
+
+
+@pytest.mark.parametrize("args", FREE, ids=["many matches", "a range"])
+@pytest.mark.parametrize("by", ["boss", "worker"])
+async def test_a_tool_of_a_server_may_mean_something_else_by_the_name(args: dict[str, Any], by: str) -> None:
+    async def grep(pattern: str, glob: str = "*", max_count: int = 10) -> str:
+        """Search the server's own files."""
+        return f"{pattern} {glob} {max_count}"
+
+    async def ask(*_: Any) -> list[Any]:
+        return [StructuredTool.from_function(coroutine=grep, name="grep")]
+
+    turns = graphs.plan(graphs.calls(graphs.call("grep", **args)), DONE)
+    task = graphs.plan(graphs.calls(graphs.call("task", description="Go.", subagent_type="worker")), DONE)
+    worker = {"id": "worker", "name": "worker", "model": turns, "tools": ["srv"]}
+    definition = graphs.agent(turns, tools=["srv"]) if by == "boss" else graphs.agent(task, worker)
+    definition["tool_definitions"] = [{"name": "srv", "mcp": {"url": "https://mcp.example.com", "tools": ["grep"]}}]
+    table = Bench()
+    table.builder = Builder(table.settings, lambda: table.saver, FakeTools(), mcp=ask)
+    await table.result(definition)
+    (ended,) = [one for one in table.seen("on_tool_end") if one["name"] == "grep"]
+    assert ended["status"] == "success", ended
 
 
 WORST = [

@@ -67,7 +67,7 @@ def compile_graph(
         watched = [watch(node.name, model(node))] if watch else []
         for one in watched:
             one.sub_agents = sub_agents
-        around: list[AgentMiddleware[Any, Any]] = [Governor(additive), *watched]
+        around: list[AgentMiddleware[Any, Any]] = [Governor(additive, toolbox(node)), *watched]
         return {"model": client, "middleware": [TodoListMiddleware(), Summaries(client, around), *around]}
 
     specialists = [

@@ -7,20 +7,20 @@ LangChain, so it is imported late.
 
 import re
 import uuid
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from typing import Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import BaseTool
 from langgraph.prebuilt.tool_node import ToolCallRequest
 from langgraph.types import Command
 
 from agent_executor.core import edits, globs, limits
 from agent_executor.core.context import JobContext
 from agent_executor.core.limits import Usage
-from agent_executor.core.tools import ScriptTool
 from agent_executor.core.weight import weight
 from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.services.json import clean
@@ -40,13 +40,18 @@ class GovernedState(AgentState[Any]):
 
 
 class Governor(AgentMiddleware[GovernedState, JobContext]):
-    """Stands around one agent; holds nothing of any job. `additive` names the state fields whose reducer appends."""
+    """Stands around one agent; holds nothing of any job.
+
+    `additive` names the state fields whose reducer appends; `brought` are the tools that the agent has from its
+    definition, which may have the name of a file tool and are none.
+    """
 
     state_schema = GovernedState
 
-    def __init__(self, additive: frozenset[str] = frozenset()) -> None:
+    def __init__(self, additive: frozenset[str] = frozenset(), brought: Sequence[BaseTool] = ()) -> None:
         super().__init__()
         self._additive = additive
+        self._brought = brought
 
     async def awrap_model_call(
         self,
@@ -96,7 +101,7 @@ class Governor(AgentMiddleware[GovernedState, JobContext]):
                 why = f"Error: a person has changed this call to one of {name}, which is no tool here."
                 return ToolMessage(why, name=name, tool_call_id=made["id"], status="error")
         most = job.limits.state_bytes
-        if not isinstance(tool, ScriptTool):
+        if not any(tool is one for one in self._brought):
             files = request.state.get("files") or {}
             if refused := globs.refusal(name, args, files):
                 return ToolMessage(refused, name=name, tool_call_id=made["id"], status="error")

@@ -19,7 +19,7 @@ import pytest
 
 from agent_executor.core.builder import MCP_SECONDS, Builder, _check_dependencies
 from agent_executor.core.tools import scripted
-from agent_executor.errors import PermanentError
+from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.models import bounds
 from agent_executor.models.definition import digest, parse
 from agent_executor.services.tools.runner import ToolRunner
@@ -122,7 +122,7 @@ async def test_a_tool_server_is_asked_again_after_some_minutes() -> None:
 
 async def test_a_failed_build_is_tried_again() -> None:
     class Moody(FakeTools):
-        async def describe(self, script: str, *, where: str) -> Any:
+        async def describe(self, script: str, *, where: str, **_: Any) -> Any:
             if not self.described:
                 self.described.append(where)
                 raise PermanentError("invalid_definition", f"{where}: not today")
@@ -168,7 +168,7 @@ class Endless(FakeTools):
         super().__init__()
         self.begun, self.ended = asyncio.Event(), asyncio.Event()
 
-    async def describe(self, script: str, *, where: str) -> Any:
+    async def describe(self, script: str, *, where: str, **_: Any) -> Any:
         spec = await super().describe(script, where=where)
         if script == "stuck":
             self.begun.set()
@@ -218,6 +218,37 @@ async def test_a_build_that_takes_too_long_says_at_which_tool() -> None:
         "tool_definitions[1]: was not described yet when 0.2 s were over for all tools",
     )
     assert tools.ended.is_set()
+
+
+class Busy(FakeTools):
+    """Workers that others have for a while; then a description takes as long."""
+
+    def __init__(self, waits: float, takes: float) -> None:
+        super().__init__()
+        self.waits, self.takes = waits, takes
+
+    async def describe(self, script: str, *, where: str, waiting: Any = None) -> Any:
+        with waiting():
+            await asyncio.sleep(self.waits)
+        await asyncio.sleep(self.takes)
+        return await super().describe(script, where=where)
+
+
+async def test_a_build_that_waits_too_long_for_others_is_tried_again() -> None:
+    definition = graphs.agent(graphs.ECHO, scripts={"look": "x", "more": "x"})
+    with pytest.raises(TemporaryError) as refused:
+        await Builder(graphs.configured(), lambda: None, Busy(0.4, 0.01), seconds=0.6).build(definition)
+    assert (refused.value.type, refused.value.message) == (
+        "tool_worker",
+        "tool_definitions[1]: no worker was free to describe it, waiting 0.6 s for all tools",
+    )
+
+
+async def test_waiting_takes_nothing_of_the_time_of_a_build_itself() -> None:
+    definition = graphs.agent(graphs.ECHO, scripts={"look": "x", "more": "x"})
+    await Builder(graphs.configured(), lambda: None, Busy(0.5, 0.5), seconds=1.6).build(definition)
+    with pytest.raises(PermanentError, match=r"was not described yet when 0\.6 s were over"):
+        await Builder(graphs.configured(), lambda: None, Busy(0.01, 0.4), seconds=0.6).build(definition)
 
 
 class Wide(FakeTools):

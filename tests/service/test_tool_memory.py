@@ -3,7 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,23 @@ async def test_jobs_wait_for_each_other_and_a_call_has_all_its_time_when_its_tur
     assert [each.result() for each in calls] == [Content("done")] * 4
     assert time.monotonic() - began > 4 * 1.5  # longer than a call may take
     assert most <= 2  # one at work, and one that waits for the next call
+
+
+async def test_a_description_says_how_long_it_waits_for_its_turn(one_at_a_time: ToolRunner) -> None:
+    spans: list[float] = []
+
+    @contextmanager
+    def waiting() -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        spans.append(time.monotonic() - began)
+
+    other = asyncio.create_task(call(one_at_a_time, 1.5, "other"))
+    await until(one_at_a_time._pool._places.locked)
+    spec = await one_at_a_time.describe(script(0), where="here", waiting=waiting)
+
+    assert (spec.name, await other) == ("t", Content("done"))
+    assert [span > 1 for span in spans] == [True]
 
 
 async def test_calls_have_their_turns_in_the_order_they_came(one_at_a_time: ToolRunner) -> None:

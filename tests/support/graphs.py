@@ -1,6 +1,7 @@
 """Graphs for tests: settings, definitions in one line, and a run with its events collected."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +15,7 @@ from agent_executor.core import limits, state, streaming
 from agent_executor.core.builder import Builder
 from agent_executor.core.context import JobContext
 from agent_executor.core.limits import Limits
-from agent_executor.services.tools.specs import Content, Outcome, ToolSpec
+from agent_executor.services.tools.specs import Content, Outcome, ToolSpec, Waiting
 
 ENV = {
     "NATS_URL": "nats://127.0.0.1:1",
@@ -80,7 +81,7 @@ class FakeTools:
     described: list[str] = field(default_factory=list)
     asked: list[dict[str, Any]] = field(default_factory=list)
 
-    async def describe(self, script: str, *, where: str) -> ToolSpec:
+    async def describe(self, script: str, *, where: str, waiting: Waiting = nullcontext) -> ToolSpec:
         self.described.append(where)
         schema = {"type": "object", "properties": {"q": {"type": "string"}}, "required": ["q"]}
         return ToolSpec("tool", "A tool.", schema, self.wants)

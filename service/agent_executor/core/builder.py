@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from agent_executor.core import providers, toolbox
 from agent_executor.core.builds import Builds, Built
 from agent_executor.core.context import ToolRunner
-from agent_executor.errors import PermanentError, shown
+from agent_executor.core.patience import Patience
+from agent_executor.errors import PermanentError, TemporaryError, shown
 from agent_executor.models import definition as definitions
 from agent_executor.models.parts import Definition, Mcp, ToolDefinition
 from agent_executor.services import schemas
@@ -39,7 +40,8 @@ KEPT, KEPT_BYTES = 128, 128 << 20
 MCP_SECONDS = 300.0
 """Until a tool server is asked for its tools again: its new release is seen within minutes, and not every job asks."""
 SECONDS = 300.0
-"""For all tools of a definition: each script may take a worker for 15 s to be described, and there may be 200."""
+"""For all tools of a definition: each script may take a worker for 15 s to be described, and there may be 200. As long
+again they may wait for workers that other jobs have."""
 
 
 async def warm() -> None:
@@ -106,22 +108,25 @@ class Builder:
     async def _toolbox(self, definition: Definition) -> "dict[str, list[BaseTool]]":
         """What each tool name stands for."""
         tools = {"http_request": [self._http_request]} if self._http_request else {}
-        path, budget = "", schemas.Budget()
+        path, budget, clock = "", schemas.Budget(), Patience(self._seconds)
         try:
-            async with asyncio.timeout(self._seconds) as clock:
+            async with clock.limit:
                 for i, tool in enumerate(definition.tool_definitions):
                     path = f"tool_definitions[{i}]"
-                    tools[tool.name] = await self._tools(tool, path)
+                    tools[tool.name] = await self._tools(tool, path, clock)
                     toolbox.afford(tools[tool.name], budget, path)
         except TimeoutError:
-            if not clock.expired():
+            if not clock.limit.expired():
                 raise
+            if clock.waits:  # for calls of other jobs: another pod may have a place
+                why = f"{path}: no worker was free to describe it, waiting {self._seconds:g} s for all tools"
+                raise TemporaryError("tool_worker", why) from None
             raise PermanentError(
                 "limit_exceeded", f"{path}: was not described yet when {self._seconds:g} s were over for all tools"
             ) from None
         return tools
 
-    async def _tools(self, tool: ToolDefinition, path: str) -> "list[BaseTool]":
+    async def _tools(self, tool: ToolDefinition, path: str, clock: Patience) -> "list[BaseTool]":
         from agent_executor.core.tools import scripted  # noqa: PLC0415  # imports LangChain
 
         if tool.mcp is not None:
@@ -131,7 +136,8 @@ class Builder:
                 )
             return list(await self._mcp(tool.mcp, f"{path}.mcp"))
         assert tool.runtime is not None  # noqa: S101  # `definition.parse` saw to it
-        spec = await self._runner.describe(tool.runtime.script, where=f"{path}.runtime.script")
+        where = f"{path}.runtime.script"
+        spec = await self._runner.describe(tool.runtime.script, where=where, waiting=clock.waiting)
         return [scripted(tool.name, tool.runtime.script, spec, self._runner, tool.description)]
 
     def _compile(

@@ -5,12 +5,13 @@ reach the job through this, and only through this. The module imports nothing he
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agent_executor.core.limits import Limits, Usage
 from agent_executor.core.weight import Held
-from agent_executor.services.tools.specs import Outcome, ToolSpec
+from agent_executor.services.tools.specs import Outcome, ToolSpec, Waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,11 @@ class JobContext:
 class ToolRunner(Protocol):
     """Whoever runs tool scripts outside this process (`services.tools`)."""
 
-    async def describe(self, script: str, *, where: str) -> ToolSpec:
-        """The script's one `@tool`; raises `PermanentError` at the path `where` if it has not exactly one."""
+    async def describe(self, script: str, *, where: str, waiting: Waiting = nullcontext) -> ToolSpec:
+        """The script's one `@tool`; raises `PermanentError` at the path `where` if it has not exactly one.
+
+        Within `waiting()` it only waits for a worker.
+        """
         ...
 
     async def call(

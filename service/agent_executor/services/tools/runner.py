@@ -8,6 +8,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -18,7 +19,7 @@ from agent_executor.errors import PermanentError, TemporaryError
 from agent_executor.services import sandbox, schemas
 from agent_executor.services.tools import memory, watch, wire
 from agent_executor.services.tools.pool import Pool, Worker
-from agent_executor.services.tools.specs import MEGABYTE, Content, Limits, Outcome, ToolSpec, Update
+from agent_executor.services.tools.specs import MEGABYTE, Content, Limits, Outcome, ToolSpec, Update, Waiting
 
 log = structlog.get_logger()
 
@@ -38,12 +39,12 @@ class ToolRunner:
         self._pool = Pool(limits, most or _room(limits), directory)
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
-    async def describe(self, script: str, *, where: str) -> ToolSpec:
+    async def describe(self, script: str, *, where: str, waiting: Waiting = nullcontext) -> ToolSpec:
         """What a script defines; `where` is its path in the definition. PermanentError when that is nothing usable."""
         gaps = sandbox.report()
         if gaps and gaps[0].startswith("seccomp"):
             raise PermanentError(INVALID, f"{where}: {gaps[0]}")
-        answer = await self._ask({"op": "describe", "script": script}, DESCRIBE_SECONDS)
+        answer = await self._ask({"op": "describe", "script": script}, DESCRIBE_SECONDS, waiting)
         try:
             return _spec(answer)
         except wire.Garbage as error:
@@ -87,12 +88,13 @@ class ToolRunner:
         """End every worker."""
         await self._pool.close()
 
-    async def _ask(self, request: Mapping[str, Any], seconds: float) -> Any:
+    async def _ask(self, request: Mapping[str, Any], seconds: float, waiting: Waiting = nullcontext) -> Any:
         """A worker's answer, whatever it is; what went wrong around it as `{"error": text}`."""
         frame = await asyncio.to_thread(wire.pack, request)  # a long conversation takes a while
         if len(frame) > self._limits.input_bytes:
             return {"error": f"the state is larger than the {self._limits.input_bytes >> 20} MB a tool can be given"}
-        worker = await self._pool.take()
+        with waiting():
+            worker = await self._pool.take()
         self._pool.warm()
         why: str | None = None
         answer: Any = None

@@ -1,6 +1,7 @@
 """What the service and the rest of it say to each other about tool scripts: plain frozen values, no LangChain."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -81,3 +82,6 @@ class Update:
 
 
 Outcome = Content | Update
+
+Waiting = Callable[[], AbstractContextManager[None]]
+"""Stands around the time in which a call waits for its turn."""

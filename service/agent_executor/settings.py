@@ -140,7 +140,9 @@ class Settings(BaseModel):
     tool_open_files: Annotated[int, Field(ge=16, le=65536), Wants("a whole number from 16 to 65536")] = Field(
         64, description="Files that a tool process may hold open."
     )
-    tool_output_bytes: Count = Field(4 * MEGABYTE, description="Largest answer of one call of a tool script.")
+    tool_output_bytes: Count = Field(
+        4 * MEGABYTE, description="Largest answer of a tool script, which may take 8 times that in memory."
+    )
     tool_network: Flag = Field(default=False, description="Let tool scripts open network connections.")
     http_tool_allowed_hosts: Hosts = Field((), description="Hosts for the `http_request` tool; none, no such tool.")
     mcp_allowed_hosts: Hosts = Field((), description="Hosts of MCP servers that definitions may name; none, none.")

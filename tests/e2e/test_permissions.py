@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.e2e import executors
 from tests.e2e.composed import COMPOSED, LEFT_BY_THEM, NAME, applied
 from tests.e2e.conftest import Timed
 from tests.e2e.lab import cluster
@@ -34,6 +35,12 @@ def is_bound(seen: Any) -> bool:
 def test_missing_permissions_are_said_clearly_and_heal(claims: Lab, where: str, timed: Timed) -> None:
     role = ROOT / "examples" / "gitops" / "platform" / "04-apis" / "cluster-role.yaml"
     given = yaml.safe_load(role.read_text())
+    # Crossplane asks its cache for an object before it applies it. Of a kind that it was never allowed to watch, all
+    # tries but the first say after two minutes that no informer syncs, and not what is forbidden.
+    with executors.namespace(claims.api) as before:
+        applied(claims, before)
+        claims.api.delete("AgentExecutor", NAME, before)
+        claims.api.until("AgentExecutor", NAME, before, lambda seen: seen is None, "gone")
     claims.api.delete("ClusterRole", given["metadata"]["name"])
     # Kubernetes copies such a role's rules into Crossplane's own, and takes a moment to take them away again.
     claims.api.until("ClusterRole", "crossplane", "", lambda seen: "keda.sh" not in str(seen["rules"]), "taken away")

@@ -81,7 +81,9 @@ class Settings(BaseModel):
     dragonfly_port: Port = Field(6379, description="Its port.")
     dragonfly_password: Secret | None = Field(None, description="Its password; unset, none is sent.")
     event_log_length: Count = Field(10_000, description="Live events kept per job for late subscribers.")
-    event_log_bytes: Count = Field(16 * MEGABYTE, description="Bytes of those of one attempt; the oldest go first, never the last.")
+    event_log_bytes: Count = Field(
+        16 * MEGABYTE, description="Bytes of those of one attempt; the oldest go first, never the last."
+    )
     event_log_seconds: Seconds = Field(86_400.0, description="How long after its last event a job's log is kept.")
 
     openai_api_key: Secret | None = Field(None, description="Key for definitions with provider `openai`.")

@@ -11,6 +11,7 @@ from agent_executor import settings
 from agent_executor.api import closing, upkeep
 from agent_executor.api.service import Service
 from agent_executor.api.upkeep import Upkeep
+from agent_executor.services import broker
 from agent_executor.services.nats_consumer import Consumer
 from agent_executor.services.outbox import Outbox
 from agent_executor.services.tools.runner import ToolRunner
@@ -112,6 +113,26 @@ async def test_a_task_is_cancelled_once_more():
     await asyncio.sleep(0)
     await closing.end({task})
     assert task.cancelled()
+
+
+async def test_a_connection_that_is_being_made_holds_no_stop_up_though_it_loses_the_cancellation(env, monkeypatch):
+    connecting = asyncio.Event()
+
+    async def connect(*_):
+        connecting.set()
+        with contextlib.suppress(asyncio.CancelledError):  # as `asyncio.wait_for` does if the refusal comes just then
+            await asyncio.sleep(60)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(broker, "open_", connect)
+    given = settings.load({**env, "DRAIN_SECONDS": "60"})
+    service = Service(given, Metrics(), traces.configure(given))
+    await service.start()
+    try:
+        await connecting.wait()
+        await asyncio.wait_for(service.stop(), 20)
+    finally:
+        await service.close()
 
 
 async def test_a_part_that_fails_or_hangs_keeps_no_other_from_being_closed(env, monkeypatch, capsys):

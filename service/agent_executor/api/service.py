@@ -145,7 +145,7 @@ class Service:
         await self._consumer.stop()
         self._executor.drain()
         if self._working and self._connecting:
-            self._working.cancel()  # nothing was taken, and NATS may stay away for ever
+            await closing.end({self._working})  # nothing was taken, and NATS may stay away for ever
         if self._working and not await closing.ends(self._working, self._settings.drain_seconds):
             self._executor.abandon()
             await self._hand_over(self._working)

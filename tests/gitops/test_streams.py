@@ -104,3 +104,12 @@ async def test_a_server_takes_the_configuration_twice_and_the_service_finds_noth
     finally:
         for file in FILES:
             await context.delete_stream(given[file]["name"])
+
+
+@pytest.mark.parametrize("job", JOBS, ids=str)
+def test_the_program_is_told_who_runs_it_and_where_it_is_at_home(job: Document) -> None:
+    """Without either `nats` ends before it has begun: no user of the image has the Job's number (seen in a pod)."""
+    (container,) = job.body["spec"]["template"]["spec"]["containers"]
+    given = {each["name"]: each["value"] for each in container["env"]}
+    assert given["USER"]
+    assert given["HOME"] in {mount["mountPath"] for mount in container["volumeMounts"]}

@@ -19,6 +19,7 @@ from agent_executor.embedded import binaries
 from agent_executor.embedded.process import HOST, Server, free_port, owned
 from agent_executor.services import streams
 from agent_executor.settings import Settings
+from tests.e2e.lab.nats_box import NATS
 from tests.gitops.test_streams import FILES, JOBS, files, wanted
 from tests.gitops.test_tree import Document, of
 from tools import gobinaries
@@ -73,7 +74,7 @@ def script(job: Document, directory: Path, url: str) -> subprocess.CompletedProc
     if not made.exists():
         made.mkdir()
         programs.mkdir()
-        (programs / "nats").symlink_to(gobinaries.build("nats", "github.com/nats-io/natscli/nats"))
+        (programs / "nats").symlink_to(gobinaries.build(*NATS))
         name = job.body["metadata"]["name"]
         (held,) = (d.body["data"] for d in of("ConfigMap", job.file) if d.body["metadata"]["name"] == name)
         for file, content in held.items():

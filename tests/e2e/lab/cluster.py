@@ -95,7 +95,7 @@ def base(name: str, model: str, *, pods: bool) -> Iterator[Lab]:
         store.put(SEED)
         running = crossplane.start(plane, pods=pods)
         external_secrets.start(plane, store)
-        plane.api.apply(gomodules.directory("github.com/kedacore/keda/v2") / "config" / "crd" / "bases")
+        plane.api.apply(gomodules.directory(keda.MODULE) / "config" / "crd" / "bases")
         function = None if pods else crossplane.start_function(plane)
         yield Lab(model, plane, running, packages, store, function)
 

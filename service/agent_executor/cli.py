@@ -25,6 +25,7 @@ from agent_executor.surroundings import (
     read_settings,
     service,
     starting,
+    take_port,
 )
 
 if TYPE_CHECKING:
@@ -41,16 +42,18 @@ def main() -> None:
 def serve() -> None:
     """Serve jobs from NATS and HTTP, as the environment says."""
     with garbage.spared():
+        settings = read_settings()
+        listener = take_port(settings)  # before the rest, which takes a second to import
         import uvloop  # noqa: PLC0415
 
         from agent_executor.api import main as api  # noqa: PLC0415
+        from agent_executor.api.listener import StartError  # noqa: PLC0415
         from agent_executor.telemetry import logs  # noqa: PLC0415
 
-    settings = read_settings()
     logs.configure(settings.log_level, content=settings.log_content)
     try:
-        status = uvloop.run(api.serve(settings))
-    except api.StartError as error:
+        status = uvloop.run(api.serve(settings, listener=listener))
+    except StartError as error:
         raise Failed(str(error)) from None
     sys.exit(status)
 

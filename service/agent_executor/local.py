@@ -17,6 +17,7 @@ from pathlib import Path
 import httpx
 
 from agent_executor import embedded, settings
+from agent_executor.api.listener import StartError
 from agent_executor.services import migrations
 
 HOST = "127.0.0.1"
@@ -88,7 +89,7 @@ async def running(
                 addresses = Addresses(url, servers.nats_url, servers.postgres_dsn, servers.redis_url)
                 with _written(addresses, data_dir / READY_FILE), _written(addresses, ready_file):
                     yield addresses, serving
-            except main.StartError as error:
+            except StartError as error:
                 raise LocalError(str(error)) from None
             finally:
                 stop.set()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,16 @@ def read_settings() -> Any:
         return settings.load(os.environ)
     except settings.SettingsError as error:
         raise Misused(str(error)) from None
+
+
+def take_port(settings: Any) -> socket.socket:
+    """Listen where the settings say; what is in the way is one line."""
+    from agent_executor.api.listener import StartError, listen  # noqa: PLC0415
+
+    try:
+        return listen(settings)
+    except StartError as error:
+        raise Failed(str(error)) from None
 
 
 def log_to_terminal(level: str) -> None:

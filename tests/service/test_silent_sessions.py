@@ -252,7 +252,8 @@ async def test_a_job_of_a_pod_that_hears_nothing_from_the_database_goes_on_elsew
 
 async def test_readiness_says_that_leases_are_not_renewed(pool):
     behind = True
-    asked = probes.of(pool, None, None, lambda: True, lambda: behind)["postgresql"]
+    all_ = probes.of(pool, None, None, looked=asyncio.Event(), taking=lambda: True, behind=lambda: behind)
+    asked = all_["postgresql"]
     with pytest.raises(probes.NotReady, match="leases"):
         await asked()
     behind = False

@@ -15,6 +15,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from agent_executor.api import description, events, guard, health, intake, jobs, problems
+from agent_executor.api.listener import QUEUE, StartError, listen
 from agent_executor.api.service import running
 from agent_executor.core.builder import Builder
 from agent_executor.settings import Settings, SettingsError
@@ -25,10 +26,6 @@ log = structlog.get_logger()
 
 KEEP_ALIVE_SECONDS = 30
 CLOSE_SECONDS = 3  # for connections that are still open once everything else has stopped
-
-
-class StartError(Exception):
-    """The service cannot start: one line that says why."""
 
 
 def create_app(settings: Settings, graphs: type[Builder] = Builder) -> FastAPI:
@@ -57,13 +54,15 @@ def create_app(settings: Settings, graphs: type[Builder] = Builder) -> FastAPI:
 async def serve(
     settings: Settings,
     *,
+    listener: socket.socket | None = None,
     started: Callable[[int], None] | None = None,
     stop: asyncio.Event | None = None,
     graphs: type[Builder] = Builder,
 ) -> int:
     """Serve until SIGTERM or SIGINT, or until `stop` is set.
 
-    `started` is told the port once requests are answered; whether jobs are taken is for `/ready` to say.
+    `listener` is the port where it was taken before. `started` is told the port once requests are answered; whether
+    jobs are taken is for `/ready` to say.
 
     Returns:
         The exit status: 0 after a stop that was asked for, 1 when a part of the service broke.
@@ -75,12 +74,13 @@ async def serve(
         app = create_app(settings, graphs)
     except SettingsError as error:
         raise StartError(str(error)) from None
-    listener = _listen(settings)
+    listener = listener or listen(settings)
     config = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
+        backlog=QUEUE,
         lifespan="on",
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=CLOSE_SECONDS,
@@ -135,12 +135,3 @@ async def _stop(server: _Server, app: FastAPI, started: Callable[[], None]) -> N
         for reason in reasons:
             reason.cancel()
         server.should_exit = True
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.http_host else socket.AF_INET
-    try:
-        return socket.create_server((settings.http_host, settings.http_port), family=family, backlog=2048)
-    except OSError as error:
-        place = f"{settings.http_host}:{settings.http_port}"
-        raise StartError(f"HTTP_HOST, HTTP_PORT: cannot listen at {place}: {error.strerror}") from None

@@ -3,6 +3,8 @@
 Invariant: what a probe says never holds an address, a user or a password; a client's own text may.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 
 import psycopg
@@ -13,7 +15,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from agent_executor.services import database
 
-WAIT_SECONDS = 1.5  # for a connection
+WAIT_SECONDS = 1.5  # for a connection, and after a start for the first look at stream and consumer
 ANSWER_SECONDS = 1.5
 Probe = Callable[[], Awaitable[None]]
 """Returns when a dependency answers; raises NotReady otherwise, or takes too long."""
@@ -29,10 +31,13 @@ def of(
     pool: AsyncConnectionPool,
     dragonfly: redis.asyncio.Redis,
     nats: Client,
+    *,
+    looked: asyncio.Event,
     taking: Callable[[], bool],
     behind: Callable[[], bool],
 ) -> Mapping[str, Probe]:
-    """The probes of a service, by the names that the seed gives to its dependencies."""
+    """The probes of a service that starts now, by the names that the seed gives to its dependencies."""
+    patience = asyncio.get_running_loop().time() + WAIT_SECONDS
 
     async def postgresql() -> None:
         try:
@@ -52,6 +57,10 @@ def of(
             raise NotReady(f"no connection ({type(error).__name__})") from None
 
     async def nats_takes_jobs() -> None:
+        # The first question comes before the connection is there; told no, it would be asked again a second later.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(patience):
+                await looked.wait()
         if not nats.is_connected:
             raise NotReady("not connected")
         if not taking():

@@ -115,6 +115,7 @@ class Service:
                 self._pool,
                 self._redis,
                 self._nats,
+                looked=self._consumer.looked,
                 taking=lambda: self._consumer.ready,
                 behind=lambda: self._executor.behind,
             ),

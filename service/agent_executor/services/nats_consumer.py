@@ -72,6 +72,8 @@ class Consumer:
         self._repairing = asyncio.Lock()
         self._repairs = 0
         self._ready = False
+        self.looked = asyncio.Event()
+        """Set once stream and consumer were looked for, found or not."""
 
     @property
     def ready(self) -> bool:
@@ -209,6 +211,7 @@ class Consumer:
                     found = await streams.ensure(self._jetstream, self._settings)
                 except TemporaryError as error:
                     self._ready = False
+                    self.looked.set()
                     log.warning("consumer: not ready", reason=error.message)
                     await self._pause(delay * random.uniform(0.75, 1.25))  # noqa: S311  # spreads the load
                     delay = min(delay * 2, PATIENCE[1])
@@ -218,6 +221,7 @@ class Consumer:
                 self._ack_wait = found.ack_wait
                 self._settlement.forget()
                 self._ready = True
+                self.looked.set()
                 self._repairs += 1
 
     async def _pause(self, seconds: float) -> None:

@@ -9,6 +9,7 @@ The names of tests are the same in every process, or nothing is run. What uses r
 the quick part stays quick as more of it is added.
 """
 
+import gc
 import os
 import shutil
 from collections import Counter
@@ -88,6 +89,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             raise pytest.UsageError(
                 f"{item.nodeid}: {name} is a set, and the test's name prints it: sort it into a list"
             )
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector from all that was imported: half a second in the middle of a test that counts its CPU time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -376,6 +376,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
+@pytest.mark.slow
 @hypothesis.settings(max_examples=400, deadline=None, derandomize=True)
 @hypothesis.given(st.dictionaries(st.sampled_from(sorted(set(names(Spec)))), JSON, max_size=8), st.booleans())
 def test_any_json_is_a_claim_or_invalid(spec, complete):

@@ -12,7 +12,7 @@ from function.spec import Spec
 from tests.support import corpus, validate
 from tests.support.corpus import render, rendered
 
-pytestmark = pytest.mark.xdist_group("generated-claims")  # made once, in one process
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("generated-claims")]  # made once, in one process
 
 
 def every_object() -> Iterator[Mapping[str, Any]]:
@@ -48,7 +48,6 @@ def test_they_set_every_field():
     assert set(declared(Spec)) - {path for case in corpus.claims() for path in given(case.manifest["spec"])} == set()
 
 
-@pytest.mark.slow
 def test_the_schemas_of_kubernetes_accept_every_object():
     objects = [manifest for manifest in every_object() if manifest["kind"] not in validate.CUSTOM]
     assert {fault for manifest in objects for fault in validate.faults(manifest)} == set()

@@ -393,6 +393,7 @@ def test_differences_are_coloured_on_a_terminal_unless_no_color_is_set(tmp_path:
 FLOOR = "import click, pydantic, yaml; pydantic.BaseModel"
 
 
+@pytest.mark.slow
 def test_a_preview_costs_less_than_300_ms_of_cpu_and_loads_no_grpc() -> None:
     compileall.compile_dir(ROOT / "function", quiet=1)  # as `make setup` does; a source that was edited since is not
 

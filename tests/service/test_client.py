@@ -41,7 +41,7 @@ def server() -> Iterator[Callable[..., tuple[str, list[dict[str, str]]]]]:
                 """Nothing."""
 
         made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=made.serve_forever, daemon=True).start()
+        threading.Thread(target=made.serve_forever, args=(0.01,), daemon=True).start()  # ends within that
         running.append(made)
         return f"http://127.0.0.1:{made.server_port}", asked
 

@@ -1,17 +1,10 @@
 """What is imported is kept from the collector, and the collector is back afterwards, whatever happened."""
 
 import gc
-from collections.abc import Iterator
 
 import pytest
 
 from agent_executor import garbage
-
-
-@pytest.fixture(autouse=True)
-def thawed() -> Iterator[None]:
-    yield
-    gc.unfreeze()
 
 
 def test_what_a_block_makes_is_not_looked_at_again() -> None:

@@ -60,6 +60,7 @@ async def test_an_edit_of_one_place_that_is_there_many_times_makes_nothing() -> 
     assert result["files"]["/a"]["content"] == ["x" * 500]
 
 
+@pytest.mark.slow
 async def test_one_wide_character_widens_the_whole_file() -> None:
     turns = [graphs.calls(write("/a", 120_000)), DONE]
     grows = [turns[0], graphs.calls(edit("/a", "x" * 119_999, "\U0001f600" + "x" * 119_998)), DONE]
@@ -86,6 +87,7 @@ async def test_parallel_updates_count_together() -> None:
     await refused(bench(script={"log": [[]] * 1000}), definition(9))
 
 
+@pytest.mark.slow
 async def test_parallel_sub_agents_count_together() -> None:
     scout = {"id": "scout", "model": graphs.plan(graphs.calls(write("/a", 80_000)), DONE)}
 

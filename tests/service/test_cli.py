@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from agent_executor.local import ANYWHERE
 from tests.support.api import ECHO, TOKEN, path, plan, serving
 from tests.support.runtime import until
 
@@ -223,9 +224,7 @@ def test_help_costs_no_import_of_the_service() -> None:
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 0
 
 
-SETTINGS = {"NATS_URL": "nats://127.0.0.1:4222", "DRAGONFLY_HOST": "127.0.0.1", "POSTGRES_HOST": "127.0.0.1"}
-SETTINGS |= {f"POSTGRES_{name}": "agents" for name in ("DB", "USER", "PASSWORD", "SCHEMA")}
-SETTINGS |= {"HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0"}
+SETTINGS = {**ANYWHERE, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0"}
 
 # Everything is imported, and nothing runs.
 SERVES = """

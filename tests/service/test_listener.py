@@ -11,12 +11,10 @@ import pytest
 
 from agent_executor import embedded, settings
 from agent_executor.api.listener import StartError, listen
+from agent_executor.local import ANYWHERE
 from tests.support.api import serving
 from tests.support.proxies import proxied
 from tests.support.runtime import until
-
-NEEDED = {"NATS_URL": "nats://127.0.0.1:4222", "DRAGONFLY_HOST": "127.0.0.1", "POSTGRES_HOST": "127.0.0.1"}
-NEEDED |= {f"POSTGRES_{name}": "agents" for name in ("DB", "USER", "PASSWORD", "SCHEMA")}
 
 # Knocks in the moment that FastAPI is about to be imported.
 KNOCKS = """
@@ -37,7 +35,7 @@ start.main()
 
 
 def test_the_port_is_taken_before_the_service_is_imported() -> None:
-    env = {**NEEDED, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(embedded.free_port())}
+    env = {**ANYWHERE, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": str(embedded.free_port())}
     done = subprocess.run(
         [sys.executable, "-c", KNOCKS], env=env, capture_output=True, text=True, timeout=60, check=False
     )
@@ -45,7 +43,7 @@ def test_the_port_is_taken_before_the_service_is_imported() -> None:
 
 
 def test_a_port_that_is_taken_is_told_with_its_settings() -> None:
-    given = settings.load({**NEEDED, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0"})
+    given = settings.load({**ANYWHERE, "HTTP_HOST": "127.0.0.1", "HTTP_PORT": "0"})
     with listen(given) as first:
         taken = given.model_copy(update={"http_port": first.getsockname()[1]})
         with pytest.raises(StartError, match=r"^HTTP_HOST, HTTP_PORT: cannot listen at 127\.0\.0\.1:\d+: Address"):

@@ -162,7 +162,7 @@ async def test_a_malformed_event_is_one_failure_and_one_dead_letter(env):
             await outside.send(payload, headers | {"X-Case": str(number)})
         good = job(agent(ECHO))
         await outside.send(good)
-        await outside.told(good["job_id"], "completed")
+        await outside.told(good["job_id"], "completed", 60)  # it is behind all of them
         await until(lambda: len(outside.dead()) == len(cases))
         letters = {int(message.headers["X-Case"]): message for message in outside.dead()}
         for number, (payload, headers, reason) in cases.items():
@@ -174,6 +174,7 @@ async def test_a_malformed_event_is_one_failure_and_one_dead_letter(env):
         assert {event["data"]["error"]["type"] for event in failures} == {"invalid_event"}
         assert len({event["id"] for event in failures}) == len(failures)
         assert malformed.CANARY not in json.dumps(failures)
+        await until(lambda: inside.observer.counts.get("processed") == len(cases) + 1)
         assert inside.observer.counts["failed"] == inside.observer.counts["dead_letters"] == len(cases)
 
 
@@ -520,6 +521,7 @@ async def test_a_deleted_stream_is_made_again_and_its_jobs_are_not_run_again(env
         await outside.client.jetstream().delete_stream(env["NATS_STREAM"])
         await until(lambda: outside.accepted(after))
         await outside.told(after["job_id"], "completed")
+        await until(lambda: inside.observer.counts.get("processed") == 3)
         assert len(outside.all(asked["job_id"])) == 1
         assert inside.observer.ended == ["completed", "completed"]
 

@@ -58,6 +58,7 @@ async def test_an_answer_that_names_no_trace_hides_none(env: dict[str, str], wri
         asked = job(ASKING)
         await outside.send(asked)
         await outside.told(asked["job_id"], "interrupted")
+        await until(lambda: not inside.executor.in_flight)  # or its end is logged after the answer is taken
         await outside.send(resume(asked["job_id"], {"decisions": [{"type": "approve"}]}))
         await outside.told(asked["job_id"], "completed")
         await until(lambda: not inside.executor.in_flight)

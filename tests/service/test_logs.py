@@ -19,7 +19,7 @@ from tests.service.test_executor import slow
 from tests.support.api import ECHO, serving
 from tests.support.graphs import agent
 from tests.support.logged import lines
-from tests.support.runtime import job
+from tests.support.runtime import job, until
 
 CANARY = "canary-77"
 TRACE, CALLER = "0af7651916cd43dd8448eb211c80319c", "00b7ad6b71692033"  # zeros in front are part of an id
@@ -100,6 +100,7 @@ async def test_what_is_said_before_and_after_a_jobs_span_joins_its_trace_too(
     async with serving(env, OTEL_TRACES_EXPORTER="otlp" if exported else "none", DRAIN_SECONDS="5") as api:
         await api.http.post("/", json=broken, **named)
         assert await api.ended(broken["job_id"]) == "failed"
+        await until(lambda: api.metric("jobs_total", status="failed"))  # it is logged by then, and not before
         await api.http.post("/", json=long, **named)
         await api.reaches(long["job_id"], "running")
     told = [line for line in lines(written) if line["event"].startswith("job: ")]

@@ -14,6 +14,7 @@ GROUP = "platform.bizmatters.io"
 VERSION = "v1alpha1"
 API_VERSION = f"{GROUP}/{VERSION}"
 CLAIM_KIND, COMPOSITE_KIND = "AgentExecutor", "XAgentExecutor"
+COMPOSITION = "agent-executor-composition"
 
 # What Crossplane keeps in the spec of a claim, of a legacy composite and of a namespaced one.
 MACHINERY = frozenset({

@@ -188,7 +188,8 @@ def explain(
 def schema(profiles: Mapping[str, SizeProfile] | None, which: str, platform: str | None) -> None:
     """Print the CompositeResourceDefinition of the claim or of the namespaced model, or the Input's CRD.
 
-    With --platform, the size enum has the profiles of that Input too.
+    With --platform, the size enum has the profiles of that Input too. A claim that chooses no Composition gets the one
+    called agent-executor-composition.
     """
     from function import preview, schema, yaml_writer  # noqa: PLC0415
 

@@ -84,6 +84,8 @@ def _xrd(version: str, plural: str, names: Manifest, profiles: Mapping[str, Size
         "spec": {
             "group": identity.GROUP,
             **names,
+            # Without it Crossplane takes any Composition of the kind, at random, and writes each composite once more.
+            "defaultCompositionRef": {"name": identity.COMPOSITION},
             "versions": [
                 {
                     "name": identity.VERSION,

@@ -94,6 +94,13 @@ def test_a_configuration_carries_the_claim_as_its_example(built: dict[str, Path]
         assert documents(layers(built[name])["upbound"][".up/examples.yaml"]) == [source("examples/claim.yaml")]
 
 
+def test_what_chooses_no_composition_gets_the_one_of_its_package(built: dict[str, Path]) -> None:
+    for name in ("configuration-agent-executor", "configuration-agent-executor-namespaced"):
+        by_kind = {d["kind"]: d for d in documents(layers(built[name])["base"]["package.yaml"])}
+        definition, composition = by_kind["CompositeResourceDefinition"], by_kind["Composition"]
+        assert definition["spec"]["defaultCompositionRef"] == {"name": composition["metadata"]["name"]}
+
+
 def test_a_build_is_the_same_to_the_byte_every_time(built: dict[str, Path], tmp_path: Path) -> None:
     for name, package in built.items():
         assert packages.build(name, tmp_path).read_bytes() == package.read_bytes()

@@ -51,6 +51,19 @@ async def good_job_within_a_second(observer):
     return time.monotonic() - began
 
 
+async def counters(service, observer):
+    """What is counted, once everything is that was delivered: a message is counted after its acknowledgement."""
+    await observer.settled()
+    stream, consumer = observer.env["NATS_STREAM"], observer.env["NATS_CONSUMER"]
+    delivered = (await observer.nats.jetstream().consumer_info(stream, consumer)).delivered.consumer_seq
+
+    def found():
+        told = metrics(service)
+        return told["nats_messages_processed_total"] == delivered and told
+
+    return await until(found, what="counted")
+
+
 def test_there_are_ninety_of_them():
     assert len(CASES) >= 90
 
@@ -62,7 +75,7 @@ async def test_each_over_nats_is_told_once_kept_once_and_terminated(service, obs
     advisory = f"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.{observer.env['NATS_STREAM']}.*"
     subscription = await observer.nats.subscribe(advisory)
     counted = ("nats_messages_failed_total", "nats_messages_processed_total", "dead_letters_total")
-    before, slowest = metrics(service), 0.0
+    before, slowest = await counters(service, observer), 0.0
     for number, (sentence, (given, named, reason)) in enumerate(CASES.items()):
         body, headers = own(number, given, named)
         results, letters = len(await observer.results()), len(await observer.letters())
@@ -83,11 +96,10 @@ async def test_each_over_nats_is_told_once_kept_once_and_terminated(service, obs
         if number % 20 == 0:
             slowest = max(slowest, await good_job_within_a_second(observer))
     assert slowest < 1
-    await observer.settled()
     good = len(range(0, len(CASES), 20))
     assert len(await observer.letters()) == len(terminated) == len(CASES)
     assert len({event["id"] for event in await observer.results()}) == len(CASES) + good + 1
-    after = metrics(service)
+    after = await counters(service, observer)
     assert [after[name] - before[name] for name in counted] == [len(CASES), len(CASES) + good, len(CASES)]
     assert after["redeliveries_total"] == 0
     assert CANARY not in service.text()

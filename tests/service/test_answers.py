@@ -179,9 +179,7 @@ async def test_nor_when_its_worker_dies_before_it_is_noted(env, interrupts):
             await asks(outside, job, 1)
             await outside.send(resume(job["job_id"], YES, "r1"))
             await until(lambda: len(interrupts["noted"]) == 2)
-            for task in first.tasks.values():
-                task.cancel()
-            await asyncio.gather(*first.tasks.values(), return_exceptions=True)
+            await first.die()
         async with worker(env):
             assert list(await asks(outside, job, 2)) == ["/b"]
             assert not outside.all(job["job_id"], "completed")

@@ -21,6 +21,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 
 from agent_executor import settings
+from agent_executor.api import closing
 from agent_executor.core.attempt import Parts
 from agent_executor.core.builder import Builder, warm
 from agent_executor.core.executor import Executor
@@ -88,6 +89,11 @@ class Worker:
         await self.events.flush()
         await self.outbox.flush()
 
+    async def die(self) -> None:
+        """As on SIGKILL: nothing is handed over."""
+        await closing.end(self.tasks.values())  # more than once, as the service does: libraries lose cancellations
+        assert all(task.done() for task in self.tasks.values())
+
 
 @contextlib.asynccontextmanager
 async def worker(env: Mapping[str, str], **changes: str) -> AsyncIterator[Worker]:
@@ -122,9 +128,7 @@ async def worker(env: Mapping[str, str], **changes: str) -> AsyncIterator[Worker
             if not made.tasks["consumer"].done():
                 await made.stop()
         finally:
-            for task in made.tasks.values():
-                task.cancel()
-            await asyncio.gather(*made.tasks.values(), return_exceptions=True)
+            await made.die()
 
 
 async def until(found: Callable[[], T | Awaitable[T]], seconds: float = 20.0) -> T:

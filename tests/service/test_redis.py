@@ -7,6 +7,7 @@ import uuid
 import pytest
 
 from agent_executor import embedded, settings
+from agent_executor.api import closing
 from agent_executor.services import redis
 from agent_executor.services.event_log import follow, replay
 from agent_executor.services.redis import LiveEvents, channel
@@ -22,8 +23,7 @@ async def sender(env, **changes):
     try:
         yield client, events
     finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await closing.end([task])
         await client.aclose()
 
 

@@ -10,6 +10,7 @@ import redis.asyncio
 from structlog.testing import capture_logs
 
 from agent_executor import embedded, settings
+from agent_executor.api import closing
 from agent_executor.embedded import binaries
 from agent_executor.services import redis as live
 from agent_executor.services.event_log import replay
@@ -57,8 +58,7 @@ async def own(env: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> AsyncIter
         refusing = Refusing(client, given)
         task = asyncio.create_task(refusing.sender.run())
         yield refusing
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        await closing.end([task])
         await client.aclose()
     finally:
         server.kill()

@@ -184,6 +184,7 @@ async def test_hundreds_of_streams_take_nothing_from_jobs_or_readiness(env: dict
             assert not any(stream.done() for stream in streams)
             await api.http.delete(path(job_id))
             told = await asyncio.gather(*streams)
+        assert all(events[-1]["event_type"] == "end" for events in told)
         assert all(events[-1]["data"] == {"status": "cancelled"} for events in told)
         assert len({len(events) for events in told}) == 1
 
